@@ -1,0 +1,1 @@
+//! The throwaway systemd VM of bulkhead.

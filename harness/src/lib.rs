@@ -1,0 +1,1 @@
+//! The pipeline of bulkhead as a library.

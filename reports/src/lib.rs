@@ -1,0 +1,1 @@
+//! The published result model of bulkhead.
