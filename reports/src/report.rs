@@ -1,0 +1,336 @@
+//! One invocation of bulkhead as published: what ran where, what was found, on which evidence.
+//!
+//! Plain data, versioned by [`SCHEMA`], and the only thing a renderer sees. Nothing in it is derived when it
+//! is rendered: whoever fills it decides verdicts, headlines and the exit code. Texts are kept as observed,
+//! hostile bytes and all; each renderer defends its own format.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::outcome::{Killer, Verdict};
+
+/// Version of the model: raised when a field changes its meaning or goes away, not when one is added.
+pub const SCHEMA: u32 = 1;
+
+/// Everything one invocation has to say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// Version of this model, [`SCHEMA`].
+    pub schema: u32,
+    /// Version of the program that made the report, such as `0.1.0`.
+    pub tool_version: String,
+    /// When it began, in seconds since 1970-01-01T00:00:00Z.
+    pub started: u64,
+    /// How long all of it took, in milliseconds of wall clock.
+    pub took_ms: u64,
+    /// The machines that cases ran on: one for each guest, or the host itself.
+    pub machines: Vec<Machine>,
+    /// What ran, in the order in which it is shown: a scenario's base first, then its twins.
+    pub cases: Vec<Case>,
+    /// Cases that did not come to the same verdict each time (`--runs N`). See [`flaky`].
+    #[serde(default)]
+    pub flaky: Vec<Flaky>,
+    /// Trouble that belongs to no case, one sentence each: a guest that booted only at the second attempt.
+    #[serde(default)]
+    pub trouble: Vec<String>,
+    /// Directory that holds the records and reports of this invocation.
+    #[serde(default)]
+    pub record_path: Option<String>,
+    /// The exit code of the program; see [`crate::outcome::exit_meaning`].
+    pub exit_code: u8,
+}
+
+/// Whether cases ran in a throwaway VM or on the machine itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetKind {
+    /// A throwaway VM: a pristine clone for every case.
+    #[default]
+    Vm,
+    /// The machine that bulkhead was started on.
+    Host,
+}
+
+/// A machine that cases ran on. What could not be read is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Machine {
+    /// Throwaway VM or the host itself.
+    pub target: TargetKind,
+    /// Name of the guest image, such as `trixie`; absent on a host. Cases name it in [`Case::guest`].
+    pub guest: Option<String>,
+    /// The distribution as it names itself (`PRETTY_NAME` of os-release).
+    pub os: Option<String>,
+    /// Kernel release as `uname -r` prints it.
+    pub kernel: Option<String>,
+    /// systemd's version as its manager reports it, such as `257.8-1~deb13u2`.
+    pub systemd: Option<String>,
+    /// Number of CPUs online.
+    pub cpus: Option<u32>,
+    /// MemTotal, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// SwapTotal, in bytes, before any case changed it; 0 when there is none.
+    pub swap_bytes: Option<u64>,
+    /// How the VM's CPU is run: `kvm` or `tcg`.
+    pub accel: Option<String>,
+    /// Version of QEMU.
+    pub qemu: Option<String>,
+    /// Short hash of the recipe that the image was built from.
+    pub image: Option<String>,
+}
+
+/// One run of one scenario, or of one of its twins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Case {
+    /// The scenario's id: its file name without `.toml`.
+    pub scenario: String,
+    /// The scenario's claim, as its author wrote it.
+    pub title: String,
+    /// Where the claim comes from, as its author wrote it.
+    pub source: String,
+    /// The scenario as written, or one of its twins.
+    pub role: Role,
+    /// Name of the guest it ran in; absent on a host.
+    pub guest: Option<String>,
+    /// Which of `--runs N` this is, from 1.
+    pub run: u32,
+    /// The verdict as shown. For a twin: pass = turned red where it must, fail = stayed green.
+    pub verdict: Verdict,
+    /// The verdict of the run itself, before a twin's is turned round.
+    pub raw_verdict: Verdict,
+    /// Why it is not a pass: the unmet requirement, what was not observed, which guard acted.
+    pub reason: Option<String>,
+    /// The evidence in one line.
+    pub headline: String,
+    /// Each claim, judged.
+    pub findings: Vec<Finding>,
+    /// Every process that ended while the stress was on, with who says so.
+    pub kills: Vec<Kill>,
+    /// What happened when, in order.
+    pub phases: Vec<Phase>,
+    /// A few downsampled courses, for sparklines.
+    pub series: Vec<Series>,
+    /// How long the case took with everything around it, in milliseconds.
+    pub took_ms: u64,
+    /// Where its record lies.
+    pub record_path: Option<String>,
+    /// A command line that runs exactly this again.
+    pub command: String,
+    /// What a reader should know before believing the verdict: lost kernel log records, late samples.
+    pub warnings: Vec<String>,
+    /// Last lines of the guest's console, when the guest panicked, hung or powered off.
+    pub console: Vec<String>,
+    /// Whether the machine was shown to be as before.
+    pub cleanup: Cleanup,
+}
+
+/// What a case is to its scenario.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Role {
+    /// The scenario as written.
+    Base,
+    /// The same scenario with one thing broken on purpose.
+    Twin {
+        /// The twin's id within its scenario.
+        id: String,
+        /// Ids of the findings that must be red.
+        must_fail: Vec<String>,
+    },
+}
+
+/// One claim, judged against the record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Finding {
+    /// The expectation's id within its scenario.
+    pub id: String,
+    /// The claim as a sentence.
+    pub claim: String,
+    /// What came of it.
+    pub verdict: Verdict,
+    /// What had to be seen, with units.
+    pub expected: String,
+    /// What was seen, with units.
+    pub observed: String,
+    /// Why expected and observed differ, where the record shows it.
+    pub explanation: Option<String>,
+    /// Whether this twin must turn it red. Always false outside twins.
+    pub required_red: bool,
+}
+
+/// A process that ended, attributed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Kill {
+    /// Id of the actor; absent when the victim is none of the scenario's.
+    pub actor: Option<String>,
+    /// Process id in the machine it ran on.
+    pub pid: u32,
+    /// Its name as the kernel had it: at most 15 bytes, chosen by the process itself, not to be trusted.
+    pub comm: String,
+    /// Who ended it.
+    pub killer: Killer,
+    /// The cgroup whose limit was hit; only for [`Killer::Memcg`].
+    pub limit: Option<String>,
+    /// Memory charged where the limit was hit, in bytes.
+    pub at_bytes: Option<u64>,
+    /// From the release of the stress to the end of the process, in milliseconds.
+    pub after_ms: Option<u64>,
+    /// From the kernel's timestamp of the kill to the recorded event, in microseconds.
+    pub latency_us: Option<u64>,
+    /// Who was asked, and what each said.
+    pub witnesses: Vec<Witness>,
+}
+
+/// One source that was asked who ended a process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Witness {
+    /// The source: `kernel log`, `memory.events`, `wait status`, `systemd`, `oomd`, `earlyoom`.
+    pub name: String,
+    /// What it said, as close to its own words as fits a line.
+    pub says: String,
+    /// How that fits the attribution.
+    pub agrees: Agreement,
+}
+
+/// How a witness fits the attribution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Agreement {
+    /// Says the same.
+    Agrees,
+    /// Has nothing to say: lost, gone or never there.
+    Missing,
+    /// Says something else.
+    Contradicts,
+}
+
+/// A stretch of the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Phase {
+    /// `prepare`, `baseline`, `climb`, `hold`, `cleanup`.
+    pub name: String,
+    /// Its beginning, in milliseconds from the beginning of the run.
+    pub start_ms: u64,
+    /// Its end, in milliseconds from the beginning of the run.
+    pub end_ms: u64,
+}
+
+/// A metric over time, thinned out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Series {
+    /// The metric's name, such as `work:memory.current`.
+    pub metric: String,
+    /// What its values are measured in.
+    pub unit: Unit,
+    /// The limit it is to be read against, in the same unit.
+    pub cap: Option<f64>,
+    /// The points, in order of time.
+    pub points: Vec<Point>,
+}
+
+/// One point of a series.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Point {
+    /// In milliseconds from the beginning of the run.
+    pub at_ms: u64,
+    /// The value in the unit of its series; absent when it could not be read.
+    pub value: Option<f64>,
+}
+
+/// What a metric is measured in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// Bytes.
+    Bytes,
+    /// A number of events or things.
+    Count,
+    /// Microseconds.
+    Microseconds,
+    /// Parts of a hundred.
+    Percent,
+}
+
+/// Whether the machine was shown to be as before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Cleanup {
+    /// Nothing was changed, so there was nothing to clean: a skipped or refused case.
+    NotNeeded,
+    /// Units gone, cgroup empty, swap and available memory back.
+    Proven,
+    /// Something is left, or could not be looked at.
+    NotProven {
+        /// What is left, one thing each.
+        left: Vec<String>,
+    },
+}
+
+/// A scenario or twin that did not come to the same verdict in every run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Flaky {
+    /// The scenario's id.
+    pub scenario: String,
+    /// The twin's id; absent for the scenario as written.
+    pub twin: Option<String>,
+    /// The guest it ran in; absent on a host.
+    pub guest: Option<String>,
+    /// The verdict of each run, in order.
+    pub verdicts: Vec<Verdict>,
+}
+
+impl Case {
+    /// The twin's id; `None` for the scenario as written.
+    pub fn twin(&self) -> Option<&str> {
+        match &self.role {
+            Role::Base => None,
+            Role::Twin { id, .. } => Some(id),
+        }
+    }
+
+    /// `scenario` or `scenario/twin`.
+    pub fn name(&self) -> String {
+        match self.twin() {
+            None => self.scenario.clone(),
+            Some(twin) => format!("{}/{twin}", self.scenario),
+        }
+    }
+}
+
+impl Flaky {
+    /// `scenario` or `scenario/twin`.
+    pub fn name(&self) -> String {
+        match &self.twin {
+            None => self.scenario.clone(),
+            Some(twin) => format!("{}/{twin}", self.scenario),
+        }
+    }
+
+    /// Whether `case` is one of the runs that disagree.
+    pub fn covers(&self, case: &Case) -> bool {
+        self.scenario == case.scenario && self.twin.as_deref() == case.twin() && self.guest == case.guest
+    }
+}
+
+/// Finds what came to differing verdicts over several runs, for [`Report::flaky`].
+///
+/// Runs are told apart by scenario, twin and guest: two guests may differ without being flaky.
+pub fn flaky(cases: &[Case]) -> Vec<Flaky> {
+    let mut runs: BTreeMap<(&str, Option<&str>, Option<&str>), Vec<&Case>> = BTreeMap::new();
+    for case in cases {
+        runs.entry((&case.scenario, case.twin(), case.guest.as_deref())).or_default().push(case);
+    }
+    runs.into_iter()
+        .filter(|(_, of)| of.iter().any(|case| case.verdict != of[0].verdict))
+        .map(|((scenario, twin, guest), mut of)| {
+            of.sort_by_key(|case| case.run);
+            Flaky {
+                scenario: scenario.to_owned(),
+                twin: twin.map(str::to_owned),
+                guest: guest.map(str::to_owned),
+                verdicts: of.iter().map(|case| case.verdict).collect(),
+            }
+        })
+        .collect()
+}
