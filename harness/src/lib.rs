@@ -1,1 +1,5 @@
 //! The pipeline of bulkhead as a library.
+
+pub mod cgroupfs;
+pub mod kernfile;
+pub mod psi;

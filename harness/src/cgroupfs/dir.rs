@@ -1,0 +1,333 @@
+//! One cgroup held open: samples without allocation, members, kill, and waiting until it is empty.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::Mode;
+
+use super::columns::{COLUMNS, SOURCES, Shape};
+use super::{CgroupPath, Error};
+use crate::kernfile::{self, KernFile};
+use crate::psi;
+
+/// Whether the cgroup was still there when it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Presence {
+    /// It exists.
+    Present,
+    /// It was removed: reads of its open files fail with `ENODEV` from then on, and its counters are lost.
+    Gone,
+}
+
+/// One cgroup, with the files of [`COLUMNS`] open. Holds up to eleven descriptors.
+#[derive(Debug)]
+pub struct CgroupDir {
+    path: PathBuf,
+    dir: OwnedFd,
+    files: [Option<KernFile>; SOURCES.len()],
+}
+
+impl CgroupDir {
+    /// Opens the cgroup `path` below the mount point `root` (normally [`super::ROOT`]).
+    ///
+    /// # Errors
+    /// [`Error::Gone`] when there is no such cgroup; otherwise what `open(2)` says. A file this kernel lacks is no error.
+    pub fn open(root: &Path, path: &CgroupPath) -> Result<Self, Error> {
+        let path = path.below(root);
+        let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let dir = open(&path, flags, Mode::empty()).map_err(|errno| match errno {
+            Errno::ENOENT => Error::Gone { path: path.clone() },
+            errno => Error::Io { action: "open", path: path.clone(), source: errno.into() },
+        })?;
+        let mut files = [const { None }; SOURCES.len()];
+        for (slot, source) in files.iter_mut().zip(SOURCES) {
+            *slot = KernFile::open_at(dir.as_fd(), source.file).map_err(|error| Error::Io {
+                action: "open",
+                path: path.join(source.file),
+                source: error,
+            })?;
+        }
+        Ok(Self { path, dir, files })
+    }
+
+    /// The directory of this cgroup.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Fills one value for each of [`COLUMNS`], reading each file once with `pread(2)`; allocates nothing. What this
+    /// kernel does not have or cannot say (`memory.pressure` with PSI off) is `None`.
+    ///
+    /// # Panics
+    /// When `row` is shorter than [`COLUMNS`].
+    pub fn read(&mut self, row: &mut [Option<u64>]) -> Presence {
+        let mut buffer = [0; kernfile::BUFFER];
+        let mut rest = &mut row[..COLUMNS.len()];
+        let mut presence = Presence::Present;
+        for (file, source) in self.files.iter().zip(SOURCES) {
+            let (cells, after) = rest.split_at_mut(source.width);
+            rest = after;
+            cells.fill(None);
+            let Some(file) = file else { continue };
+            match file.read_once(&mut buffer) {
+                Ok(text) => fill(source.shape, text, cells),
+                Err(Errno::ENODEV) => presence = Presence::Gone,
+                // Unreadable here and now, for example EOPNOTSUPP where PSI is off: unknown, which the row says.
+                Err(_) => {}
+            }
+        }
+        presence
+    }
+
+    /// A descriptor of `memory.events` for `poll(2)`: `POLLPRI` when a counter of this cgroup or of one below it has
+    /// changed (at most every 10 ms), and when the cgroup is removed. [`CgroupDir::read`] re-arms it.
+    #[must_use]
+    pub fn events_fd(&self) -> Option<BorrowedFd<'_>> {
+        let index = SOURCES.iter().position(|source| source.file == "memory.events")?;
+        self.files[index].as_ref().map(AsFd::as_fd)
+    }
+
+    /// The processes in this cgroup itself, without those of cgroups below it.
+    ///
+    /// # Errors
+    /// When the cgroup is gone or `cgroup.procs` cannot be read.
+    pub fn procs(&self) -> Result<Vec<u32>, Error> {
+        let text = self.text("cgroup.procs")?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        text.split_ascii_whitespace()
+            .map(|word| {
+                word.parse().map_err(|_| Error::Unexpected {
+                    path: self.path.join("cgroup.procs"),
+                    text: word.to_owned(),
+                    expected: "process id",
+                })
+            })
+            .collect()
+    }
+
+    /// Whether any process lives in this cgroup or below it. Zombies do not count.
+    ///
+    /// # Errors
+    /// When the cgroup is gone or `cgroup.events` cannot be read.
+    pub fn populated(&self) -> Result<bool, Error> {
+        let text = self.text("cgroup.events")?.unwrap_or_default();
+        self.populated_in(&text)
+    }
+
+    /// Kills every process in this cgroup and below it with SIGKILL at once, safe against forks (`cgroup.kill`,
+    /// Linux 5.14).
+    ///
+    /// # Errors
+    /// When the cgroup is gone, or the kernel refuses: `EOPNOTSUPP` in a threaded cgroup.
+    pub fn kill(&self) -> Result<(), Error> {
+        let fd = openat(&self.dir, "cgroup.kill", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
+            .map_err(|errno| self.failed("open", "cgroup.kill", errno.into()))?;
+        File::from(fd).write_all(b"1").map_err(|source| self.failed("write", "cgroup.kill", source))
+    }
+
+    /// Waits until no process is left in this cgroup or below it. `true`: empty, or removed, which needs it to be
+    /// empty; `false`: still populated after `timeout`.
+    ///
+    /// # Errors
+    /// When `cgroup.events` cannot be read or waited for.
+    pub fn wait_until_empty(&self, timeout: Duration) -> Result<bool, Error> {
+        const FILE: &str = "cgroup.events";
+        let deadline = Instant::now() + timeout;
+        let events =
+            KernFile::open_at(self.dir.as_fd(), FILE).map_err(|error| self.failed("open", FILE, error))?;
+        let Some(events) = events else { return Ok(true) };
+        let mut buffer = [0; 256];
+        loop {
+            // Reading from the start arms the notification, so that a change after it is not missed.
+            match events.read_once(&mut buffer) {
+                Ok(text) if !self.populated_in(text)? => return Ok(true),
+                Ok(_) => {}
+                Err(Errno::ENODEV) => return Ok(true),
+                Err(errno) => return Err(self.failed("read", FILE, errno.into())),
+            }
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else { return Ok(false) };
+            let left = PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX);
+            match poll(&mut [PollFd::new(events.as_fd(), PollFlags::POLLPRI)], left) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => return Err(self.failed("wait for", FILE, errno.into())),
+            }
+        }
+    }
+
+    /// Whether the open directory has lost its files. Every cgroup has `cgroup.procs`; the path is not asked, because a
+    /// new cgroup of the same name may stand there by now.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(KernFile::open_at(self.dir.as_fd(), "cgroup.procs"), Ok(None))
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+
+    /// The error of an action on `file`: a removed cgroup says `ENODEV` on open files and `ENOENT` on new ones.
+    pub(super) fn failed(&self, action: &'static str, file: &str, source: io::Error) -> Error {
+        let removed = source.raw_os_error() == Some(libc::ENODEV)
+            || (source.kind() == io::ErrorKind::NotFound && self.is_gone());
+        if removed {
+            Error::Gone { path: self.path.clone() }
+        } else {
+            Error::Io { action, path: self.path.join(file), source }
+        }
+    }
+
+    fn populated_in(&self, text: &[u8]) -> Result<bool, Error> {
+        let mut value = [None];
+        kernfile::keyed(text, &["populated"], &mut value);
+        value[0].map(|count| count != 0).ok_or_else(|| Error::Unexpected {
+            path: self.path.join("cgroup.events"),
+            text: String::from_utf8_lossy(text).into_owned(),
+            expected: "list with `populated`",
+        })
+    }
+}
+
+fn fill(shape: Shape, text: &[u8], cells: &mut [Option<u64>]) {
+    match shape {
+        Shape::Number => cells[0] = kernfile::number(text),
+        Shape::Keyed(keys) => kernfile::keyed(text, keys, cells),
+        Shape::Pressure => {
+            let pressure = psi::parse(text);
+            cells[0] = pressure.some.map(|stall| stall.total_us);
+            cells[1] = pressure.full.map(|stall| stall.total_us);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cgroupfs::{Limit, Limits};
+
+    /// A cgroup as Linux 6.1 has it (no `memory.swap.peak`), without PSI.
+    fn tree() -> (tempfile::TempDir, CgroupDir) {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        let dir = root.path().join("bulkhead.slice/work.scope");
+        std::fs::create_dir_all(&dir).expect("mkdir");
+        for (file, text) in [
+            ("cgroup.procs", "17\n18\n"),
+            ("cgroup.events", "populated 1\nfrozen 0\n"),
+            ("memory.current", "1048576\n"),
+            ("memory.peak", "2097152\n"),
+            ("memory.events", "low 0\nhigh 3\nmax 18\noom 1\noom_kill 2\n"),
+            ("memory.events.local", "low 0\nhigh 3\nmax 18\noom 1\noom_kill 0\noom_group_kill 0\n"),
+            ("memory.stat", "anon 4096\nfile 8192\nkernel 100\npgscan 7\npgscan_kswapd 5\n"),
+            ("memory.swap.current", "0\n"),
+            ("cpu.stat", "usage_usec 1234\nuser_usec 1000\n"),
+            ("memory.min", "0\n"),
+            ("memory.max", "536870912\n"),
+            ("memory.high", "max\n"),
+            ("memory.oom.group", "0\n"),
+        ] {
+            std::fs::write(dir.join(file), text).expect("write");
+        }
+        let path = "/bulkhead.slice/work.scope".parse().expect("a path");
+        let cgroup = CgroupDir::open(root.path(), &path).expect("open");
+        (root, cgroup)
+    }
+
+    fn row(cgroup: &mut CgroupDir) -> Vec<(&'static str, u64)> {
+        let mut row = vec![Some(99); COLUMNS.len()];
+        assert_eq!(cgroup.read(&mut row), Presence::Present);
+        COLUMNS.iter().zip(row).filter_map(|(name, value)| value.map(|value| (*name, value))).collect()
+    }
+
+    #[test]
+    fn each_value_lands_in_its_own_column_and_what_is_absent_is_unknown() {
+        let (_root, mut cgroup) = tree();
+        assert_eq!(
+            row(&mut cgroup),
+            [
+                ("memory.current", 1_048_576),
+                ("memory.peak", 2_097_152),
+                ("memory.events.low", 0),
+                ("memory.events.high", 3),
+                ("memory.events.max", 18),
+                ("memory.events.oom", 1),
+                ("memory.events.oom_kill", 2),
+                ("memory.events.local.low", 0),
+                ("memory.events.local.high", 3),
+                ("memory.events.local.max", 18),
+                ("memory.events.local.oom", 1),
+                ("memory.events.local.oom_kill", 0),
+                ("memory.events.local.oom_group_kill", 0),
+                ("memory.stat.anon", 4096),
+                ("memory.stat.file", 8192),
+                ("memory.stat.kernel", 100),
+                ("memory.stat.pgscan", 7),
+                ("memory.swap.current", 0),
+                ("cpu.usage", 1234),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_value_that_vanishes_does_not_linger_in_the_next_row() {
+        let (root, mut cgroup) = tree();
+        let file = root.path().join("bulkhead.slice/work.scope/memory.stat");
+        std::fs::write(file, "anon 1\n").expect("write");
+        let stat: Vec<_> = row(&mut cgroup).into_iter().filter(|(name, _)| name.contains("stat")).collect();
+        assert_eq!(stat, [("memory.stat.anon", 1)]);
+    }
+
+    #[test]
+    fn no_limit_is_max_and_a_missing_limit_is_unknown() {
+        let (_root, cgroup) = tree();
+        assert_eq!(
+            cgroup.read_limits().expect("limits"),
+            Limits {
+                memory_min: Some(Limit::Bytes(0)),
+                memory_low: None,
+                memory_high: Some(Limit::Max),
+                memory_max: Some(Limit::Bytes(536_870_912)),
+                memory_swap_max: None,
+                oom_group: Some(false),
+            }
+        );
+    }
+
+    #[test]
+    fn a_limit_that_is_no_number_is_an_error_and_not_a_guess() {
+        let (root, cgroup) = tree();
+        std::fs::write(root.path().join("bulkhead.slice/work.scope/memory.max"), "lots\n").expect("write");
+        let error = cgroup.read_limits().expect_err("no number");
+        assert!(
+            error.to_string().ends_with("memory.max holds \"lots\", which is no number of bytes or `max`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn members_and_population_are_read() {
+        let (root, cgroup) = tree();
+        assert_eq!(cgroup.procs().expect("procs"), [17, 18]);
+        assert!(cgroup.populated().expect("populated"));
+        assert!(!cgroup.wait_until_empty(Duration::from_millis(1)).expect("waited"));
+        let dir = root.path().join("bulkhead.slice/work.scope");
+        std::fs::write(dir.join("cgroup.events"), "populated 0\n").expect("write");
+        assert!(cgroup.wait_until_empty(Duration::from_millis(1)).expect("waited"));
+    }
+
+    #[test]
+    fn a_removed_cgroup_is_gone_and_not_empty_of_facts() {
+        let (root, cgroup) = tree();
+        std::fs::remove_dir_all(root.path().join("bulkhead.slice/work.scope")).expect("rm");
+        assert!(matches!(cgroup.procs(), Err(Error::Gone { .. })));
+        assert!(matches!(cgroup.read_limits(), Err(Error::Gone { .. })));
+        assert!(matches!(cgroup.kill(), Err(Error::Gone { .. })));
+        let path = "/bulkhead.slice/work.scope".parse().expect("a path");
+        assert!(matches!(CgroupDir::open(root.path(), &path), Err(Error::Gone { .. })));
+    }
+}

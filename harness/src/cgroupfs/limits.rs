@@ -1,0 +1,98 @@
+//! The limits in force on one cgroup, as the kernel holds them (which is not always what `systemctl show` says).
+
+use std::fmt;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use super::{CgroupDir, Error};
+use crate::kernfile::{KernFile, number};
+
+/// A limit in bytes, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Limit {
+    /// So many bytes; the kernel rounds down to whole pages.
+    Bytes(u64),
+    /// `max`: no limit. Greater than any number of bytes.
+    Max,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(formatter, "{bytes}"),
+            Self::Max => formatter.write_str("max"),
+        }
+    }
+}
+
+/// The memory limits of one cgroup. `None`: this kernel or this cgroup has no such file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// `memory.min`: protected from all reclaim.
+    pub memory_min: Option<Limit>,
+    /// `memory.low`: protected while others have something to give.
+    pub memory_low: Option<Limit>,
+    /// `memory.high`: above it tasks are throttled.
+    pub memory_high: Option<Limit>,
+    /// `memory.max`: at it the OOM killer runs.
+    pub memory_max: Option<Limit>,
+    /// `memory.swap.max`.
+    pub memory_swap_max: Option<Limit>,
+    /// `memory.oom.group`: whether a kill takes every process of the cgroup.
+    pub oom_group: Option<bool>,
+}
+
+impl CgroupDir {
+    /// Reads the limits in force. Opens files: not for the sampling loop.
+    ///
+    /// # Errors
+    /// When the cgroup is gone, or a file cannot be read or holds neither a number nor `max`.
+    pub fn read_limits(&self) -> Result<Limits, Error> {
+        Ok(Limits {
+            memory_min: self.limit("memory.min")?,
+            memory_low: self.limit("memory.low")?,
+            memory_high: self.limit("memory.high")?,
+            memory_max: self.limit("memory.max")?,
+            memory_swap_max: self.limit("memory.swap.max")?,
+            oom_group: self.text("memory.oom.group")?.map(|text| text.trim_ascii() == b"1"),
+        })
+    }
+
+    fn limit(&self, file: &'static str) -> Result<Option<Limit>, Error> {
+        let Some(text) = self.text(file)? else { return Ok(None) };
+        match text.trim_ascii() {
+            b"max" => Ok(Some(Limit::Max)),
+            digits => match number(digits) {
+                Some(bytes) => Ok(Some(Limit::Bytes(bytes))),
+                None => Err(Error::Unexpected {
+                    path: self.path().join(file),
+                    text: String::from_utf8_lossy(digits).into_owned(),
+                    expected: "number of bytes or `max`",
+                }),
+            },
+        }
+    }
+
+    /// The whole text of a file of this cgroup; `None` when there is no such file in a cgroup that still exists.
+    pub(super) fn text(&self, file: &'static str) -> Result<Option<Vec<u8>>, Error> {
+        let open = KernFile::open_at(self.fd(), file).map_err(|source| self.failed("open", file, source))?;
+        let Some(open) = open else {
+            return if self.is_gone() { Err(Error::Gone { path: self.path().to_owned() }) } else { Ok(None) };
+        };
+        // Grown as needed: cgroup.procs of a large cgroup is longer than any of the other files.
+        let mut buffer = vec![0; crate::kernfile::BUFFER];
+        loop {
+            let length = open
+                .read_all(&mut buffer)
+                .map_err(|errno| self.failed("read", file, io::Error::from(errno)))?
+                .len();
+            if length < buffer.len() {
+                buffer.truncate(length);
+                return Ok(Some(buffer));
+            }
+            buffer.resize(buffer.len() * 2, 0);
+        }
+    }
+}
