@@ -4,8 +4,6 @@
 //! is rendered: whoever fills it decides verdicts, headlines and the exit code. Texts are kept as observed,
 //! hostile bytes and all; each renderer defends its own format.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -315,22 +313,44 @@ impl Flaky {
 
 /// Finds what came to differing verdicts over several runs, for [`Report::flaky`].
 ///
-/// Runs are told apart by scenario, twin and guest: two guests may differ without being flaky.
+/// Runs are told apart by scenario, twin and guest: two guests may differ without being flaky. Verdicts come
+/// in the order of `cases`.
 pub fn flaky(cases: &[Case]) -> Vec<Flaky> {
-    let mut runs: BTreeMap<(&str, Option<&str>, Option<&str>), Vec<&Case>> = BTreeMap::new();
+    let mut found: Vec<Flaky> = Vec::new();
     for case in cases {
-        runs.entry((&case.scenario, case.twin(), case.guest.as_deref())).or_default().push(case);
+        match found.iter_mut().find(|known| known.covers(case)) {
+            Some(known) => known.verdicts.push(case.verdict),
+            None => found.push(Flaky {
+                scenario: case.scenario.clone(),
+                twin: case.twin().map(str::to_owned),
+                guest: case.guest.clone(),
+                verdicts: vec![case.verdict],
+            }),
+        }
     }
-    runs.into_iter()
-        .filter(|(_, of)| of.iter().any(|case| case.verdict != of[0].verdict))
-        .map(|((scenario, twin, guest), mut of)| {
-            of.sort_by_key(|case| case.run);
-            Flaky {
-                scenario: scenario.to_owned(),
-                twin: twin.map(str::to_owned),
-                guest: guest.map(str::to_owned),
-                verdicts: of.iter().map(|case| case.verdict).collect(),
-            }
-        })
-        .collect()
+    found.retain(|runs| runs.verdicts.iter().any(|verdict| *verdict != runs.verdicts[0]));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn flaky_is_disagreement_between_runs_and_nothing_else() {
+        let found = flaky(&samples::mixed().cases);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].name(), "oomd-swap-path");
+        assert_eq!(found[0].verdicts.iter().filter(|verdict| **verdict == Verdict::Fail).count(), 1);
+
+        let mut cases = samples::all_pass().cases;
+        cases.extend(samples::all_pass().cases);
+        assert_eq!(flaky(&cases), []);
+        for case in &mut cases[4..] {
+            case.guest = Some("bookworm".into());
+            case.verdict = Verdict::Fail;
+        }
+        assert_eq!(flaky(&cases), [], "guests may differ");
+    }
 }

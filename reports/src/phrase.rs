@@ -1,0 +1,64 @@
+//! Parts of the model → the clauses that the terminal and Markdown both print.
+//!
+//! Only puts fields into words; each renderer still makes the result harmless in its own way.
+
+use crate::outcome::{Killer, Verdict};
+use crate::report::{Agreement, Finding, Kill, Phase, Witness};
+use crate::units;
+
+/// Whether a finding came out as it should: held, or red where the twin must turn it red.
+pub(crate) fn as_due(finding: &Finding) -> bool {
+    let due = if finding.required_red { Verdict::Fail } else { Verdict::Pass };
+    finding.verdict == due
+}
+
+/// The finding's verdict, seen from what was due.
+pub(crate) fn finding_state(finding: &Finding) -> String {
+    match (finding.required_red, finding.verdict) {
+        (false, verdict) => verdict.word().to_owned(),
+        (true, Verdict::Fail) => "red as it must".to_owned(),
+        (true, Verdict::Pass) => "stayed green, must be red".to_owned(),
+        (true, other) => format!("{other}, must be red"),
+    }
+}
+
+/// Who ended which process, where and when.
+pub(crate) fn kill(kill: &Kill) -> String {
+    let who = match &kill.actor {
+        Some(actor) => format!("{actor} (pid {}, {})", kill.pid, kill.comm),
+        None => format!("{} (pid {}, no actor of this scenario)", kill.comm, kill.pid),
+    };
+    let end = match kill.killer {
+        Killer::Exit => "ended by itself".to_owned(),
+        Killer::Unknown => "ended; by whom is not known".to_owned(),
+        Killer::Signal => "killed by a signal of somebody else".to_owned(),
+        Killer::Global => "killed by the kernel, machine out of memory (global)".to_owned(),
+        Killer::Memcg => match &kill.limit {
+            Some(limit) => format!("killed by memcg limit {limit}"),
+            None => "killed by a memcg limit".to_owned(),
+        },
+        killer @ (Killer::SystemdOomd | Killer::Earlyoom) => format!("killed by {killer}"),
+    };
+    let at = kill.at_bytes.map(|bytes| format!(" at {}", units::bytes(bytes))).unwrap_or_default();
+    let after =
+        kill.after_ms.map(|ms| format!(", {} after release", units::duration_ms(ms))).unwrap_or_default();
+    let seen = kill.latency_us.map(|us| format!(", recorded {} later", units::duration_us(us)));
+    format!("{who} {end}{at}{after}{}", seen.unwrap_or_default())
+}
+
+/// What a witness said, and whether that is a problem.
+pub(crate) fn witness(witness: &Witness) -> String {
+    match witness.agrees {
+        Agreement::Agrees => witness.says.clone(),
+        Agreement::Missing => format!("missing: {}", witness.says),
+        Agreement::Contradicts => format!("contradicts: {}", witness.says),
+    }
+}
+
+/// The phases with their lengths.
+pub(crate) fn phases(phases: &[Phase]) -> String {
+    let each = phases.iter().map(|phase| {
+        format!("{} {}", phase.name, units::duration_ms(phase.end_ms.saturating_sub(phase.start_ms)))
+    });
+    each.collect::<Vec<_>>().join(", ")
+}
