@@ -25,7 +25,7 @@ pub fn line(text: &str) -> String {
     clean
 }
 
-/// The lines of `text`, each as [`line`] makes it; a carriage return before the line's end is dropped.
+/// The lines of `text`, each as [`line()`] makes it; a carriage return before the line's end is dropped.
 pub fn lines(text: &str) -> impl Iterator<Item = String> {
     text.lines().map(line)
 }
