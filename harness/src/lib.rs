@@ -2,4 +2,6 @@
 
 pub mod cgroupfs;
 pub mod kernfile;
+pub mod kmsg;
+pub mod procfs;
 pub mod psi;
