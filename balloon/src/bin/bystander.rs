@@ -1,0 +1,11 @@
+//! The bystander's command line → a bystander.
+
+use balloon::bystander;
+use balloon::options::BystanderOptions;
+use balloon::start::finish;
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    finish("bystander", &bystander::run(&BystanderOptions::parse()))
+}

@@ -1,0 +1,21 @@
+//! A little memory, allocated, touched and freed at once, so that whoever does it charges the cgroup it lives in
+//! and is held up when that is throttled. Never kept: a bystander does not grow.
+
+use crate::options::{HugePages, Pages};
+use crate::pages::{PAGE, Region, Source};
+use crate::trouble::Trouble;
+
+/// More is a balloon.
+pub(super) const LARGEST: u64 = 1 << 30;
+
+/// Touches `bytes` of fresh memory, rounded up to pages. 0 touches nothing.
+pub(super) fn touch(bytes: u64) -> Result<(), Trouble> {
+    if bytes == 0 {
+        return Ok(());
+    }
+    let length = bytes.next_multiple_of(PAGE);
+    let mut region = Region::new(&Source::Anon, HugePages::Inherit, false, Pages::Zero, length)
+        .map_err(|error| Trouble::system(format!("map {length} bytes for a beat"), error))?;
+    region.touch(0, length, || {});
+    Ok(())
+}
