@@ -5,3 +5,4 @@ pub mod kernfile;
 pub mod kmsg;
 pub mod procfs;
 pub mod psi;
+pub mod systemd;

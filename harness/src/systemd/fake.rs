@@ -1,0 +1,300 @@
+//! A systemd in memory, for unit tests of whatever drives one: it records the calls and keeps units as they would stand.
+//!
+//! It starts no processes and knows no limits.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::unit::slice_cgroup;
+use super::{Error, Manager, Property, PropertyValue, Unit, UnitStatus};
+
+/// A call that changed something, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Call {
+    /// [`Manager::start_slice`]: name, properties.
+    StartSlice(String, Vec<Property>),
+    /// [`Manager::start_scope`]: name, slice, processes, properties.
+    StartScope(String, String, Vec<u32>, Vec<Property>),
+    /// [`Manager::start_service`]: name, slice, argv, environment, properties.
+    StartService(String, String, Vec<String>, Vec<String>, Vec<Property>),
+    /// [`Manager::start`].
+    Start(String),
+    /// [`Manager::stop`].
+    Stop(String),
+    /// [`Manager::kill`]: name, signal.
+    Kill(String, i32),
+    /// [`Manager::reset_failed`].
+    ResetFailed(String),
+    /// [`Manager::set_properties`].
+    SetProperties(String, Vec<Property>),
+}
+
+impl Call {
+    /// The unit it is about.
+    #[must_use]
+    pub fn unit(&self) -> &str {
+        match self {
+            Self::StartSlice(name, ..)
+            | Self::StartScope(name, ..)
+            | Self::StartService(name, ..)
+            | Self::Start(name)
+            | Self::Stop(name)
+            | Self::Kill(name, _)
+            | Self::ResetFailed(name)
+            | Self::SetProperties(name, _) => name,
+        }
+    }
+}
+
+/// The pretended systemd.
+#[derive(Debug)]
+pub struct Fake {
+    version: u32,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    calls: Vec<Call>,
+    units: BTreeMap<String, (Unit, BTreeMap<String, PropertyValue>)>,
+    /// Unit, and the error that the next call about it meets.
+    failures: VecDeque<(String, Error)>,
+    next_pid: u32,
+}
+
+impl Fake {
+    /// A systemd of this version with no units.
+    #[must_use]
+    pub fn new(version: u32) -> Self {
+        Self { version, state: Mutex::new(State { next_pid: 100_000, ..State::default() }) }
+    }
+
+    /// The changing calls so far, failed ones included.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.state().calls.clone()
+    }
+
+    /// Puts a unit in place, or replaces it, as if something else had changed it.
+    pub fn put(&self, unit: Unit) {
+        let mut state = self.state();
+        let properties = state.units.remove(&unit.name).map(|(_, properties)| properties).unwrap_or_default();
+        state.units.insert(unit.name.clone(), (unit, properties));
+    }
+
+    /// Removes a unit, as if it had ended and been forgotten.
+    pub fn forget(&self, name: &str) {
+        self.state().units.remove(name);
+    }
+
+    /// Makes the next changing call about `unit` fail.
+    pub fn fail_next(&self, unit: &str, error: Error) {
+        self.state().failures.push_back((unit.to_owned(), error));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self, call: Call) -> Result<MutexGuard<'_, State>, Error> {
+        let mut state = self.state();
+        let failure = state.failures.iter().position(|(unit, _)| unit == call.unit());
+        state.calls.push(call);
+        match failure.and_then(|at| state.failures.remove(at)) {
+            Some((_, error)) => Err(error),
+            None => Ok(state),
+        }
+    }
+}
+
+impl State {
+    fn start(
+        &mut self,
+        name: &str,
+        slice: Option<&str>,
+        properties: &[Property],
+    ) -> Result<&mut Unit, Error> {
+        if self.units.contains_key(name) {
+            return Err(refused(
+                "start",
+                name,
+                &format!("Unit {name} was already loaded or has a fragment file."),
+            ));
+        }
+        let cgroup = match slice {
+            Some(slice) => slice_cgroup(slice).and_then(|path| path.join(name)),
+            None => slice_cgroup(name),
+        };
+        let cgroup = cgroup.map_err(|error| refused("start", name, &error.to_string()))?;
+        let unit = Unit {
+            name: name.to_owned(),
+            load_state: "loaded".to_owned(),
+            active_state: Some("active".to_owned()),
+            sub_state: Some(if slice.is_some() { "running" } else { "active" }.to_owned()),
+            result: slice.map(|_| "success".to_owned()),
+            control_group: Some(cgroup),
+            slice: slice.map(str::to_owned),
+            ..Unit::default()
+        };
+        let properties =
+            properties.iter().map(|property| (property.name.clone(), property.value.clone())).collect();
+        Ok(&mut self.units.entry(name.to_owned()).or_insert((unit, properties)).0)
+    }
+
+    fn known(
+        &mut self,
+        action: &str,
+        name: &str,
+    ) -> Result<&mut (Unit, BTreeMap<String, PropertyValue>), Error> {
+        self.units.get_mut(name).ok_or_else(|| refused(action, name, &format!("Unit {name} not loaded.")))
+    }
+}
+
+fn refused(action: &str, name: &str, why: &str) -> Error {
+    Error::Refused { action: format!("{action} {name}"), source: zbus::Error::Failure(why.to_owned()) }
+}
+
+impl Manager for Fake {
+    fn version(&self) -> Result<u32, Error> {
+        Ok(self.version)
+    }
+
+    fn start_slice(&self, name: &str, properties: &[Property]) -> Result<(), Error> {
+        let mut state = self.record(Call::StartSlice(name.to_owned(), properties.to_vec()))?;
+        state.start(name, None, properties).map(drop)
+    }
+
+    fn start_scope(
+        &self,
+        name: &str,
+        slice: &str,
+        pids: &[u32],
+        properties: &[Property],
+    ) -> Result<(), Error> {
+        let call = Call::StartScope(name.to_owned(), slice.to_owned(), pids.to_vec(), properties.to_vec());
+        let mut state = self.record(call)?;
+        if pids.is_empty() {
+            return Err(refused("start", name, "Scope has no PIDs. Refusing."));
+        }
+        state.start(name, Some(slice), properties).map(drop)
+    }
+
+    fn start_service(
+        &self,
+        name: &str,
+        slice: &str,
+        argv: &[String],
+        env: &[String],
+        properties: &[Property],
+    ) -> Result<(), Error> {
+        let call = Call::StartService(
+            name.to_owned(),
+            slice.to_owned(),
+            argv.to_vec(),
+            env.to_vec(),
+            properties.to_vec(),
+        );
+        let mut state = self.record(call)?;
+        let pid = state.next_pid;
+        state.next_pid += 1;
+        let unit = state.start(name, Some(slice), properties)?;
+        unit.main_pid = Some(pid);
+        unit.n_restarts = Some(0);
+        Ok(())
+    }
+
+    fn start(&self, name: &str) -> Result<(), Error> {
+        let mut state = self.record(Call::Start(name.to_owned()))?;
+        state.known("start", name)?.0.active_state = Some("active".to_owned());
+        Ok(())
+    }
+
+    fn stop(&self, name: &str) -> Result<(), Error> {
+        self.record(Call::Stop(name.to_owned()))?.units.remove(name);
+        Ok(())
+    }
+
+    fn kill(&self, name: &str, signal: i32) -> Result<(), Error> {
+        let mut state = self.record(Call::Kill(name.to_owned(), signal))?;
+        state.known("kill", name).map(drop)
+    }
+
+    fn reset_failed(&self, name: &str) -> Result<(), Error> {
+        let mut state = self.record(Call::ResetFailed(name.to_owned()))?;
+        if state.units.get(name).is_some_and(|(unit, _)| unit.active_state.as_deref() == Some("failed")) {
+            state.units.remove(name);
+        }
+        Ok(())
+    }
+
+    fn set_properties(&self, name: &str, properties: &[Property]) -> Result<(), Error> {
+        let mut state = self.record(Call::SetProperties(name.to_owned(), properties.to_vec()))?;
+        let known = &mut state.known("change", name)?.1;
+        known.extend(properties.iter().map(|property| (property.name.clone(), property.value.clone())));
+        Ok(())
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<UnitStatus>, Error> {
+        let state = self.state();
+        let units = state.units.values().map(|(unit, _)| unit).filter(|unit| unit.name.starts_with(prefix));
+        Ok(units
+            .map(|unit| UnitStatus {
+                name: unit.name.clone(),
+                load: unit.load_state.clone(),
+                active: unit.active_state.clone().unwrap_or_default(),
+                sub: unit.sub_state.clone().unwrap_or_default(),
+            })
+            .collect())
+    }
+
+    fn unit(&self, name: &str) -> Result<Unit, Error> {
+        Ok(self.state().units.get(name).map_or_else(|| Unit::absent(name), |(unit, _)| unit.clone()))
+    }
+
+    fn property(&self, unit: &str, property: &str) -> Result<Option<PropertyValue>, Error> {
+        Ok(self.state().units.get(unit).and_then(|(_, properties)| properties.get(property).cloned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_started_scope_stands_below_its_slice_until_it_is_stopped() {
+        let fake = Fake::new(257);
+        let limit = [Property::new("MemoryMax", 4096u64)];
+        fake.start_slice("a-b.slice", &[]).expect("started");
+        fake.start_scope("x.scope", "a-b.slice", &[7], &limit).expect("started");
+        let unit = fake.unit("x.scope").expect("known");
+        assert!(unit.is_active());
+        assert_eq!(unit.control_group.map(String::from).as_deref(), Some("/a.slice/a-b.slice/x.scope"));
+        assert_eq!(fake.property("x.scope", "MemoryMax").expect("read"), Some(PropertyValue::U64(4096)));
+        assert!(fake.start_scope("x.scope", "a-b.slice", &[8], &[]).is_err(), "the name is in use");
+        fake.stop("x.scope").expect("stopped");
+        assert!(!fake.unit("x.scope").expect("known").exists());
+        assert_eq!(fake.list("a-").expect("listed").len(), 1);
+        assert_eq!(
+            fake.calls().iter().map(Call::unit).collect::<Vec<_>>(),
+            ["a-b.slice", "x.scope", "x.scope", "x.scope"]
+        );
+    }
+
+    #[test]
+    fn a_call_fails_once_when_told_to() {
+        let fake = Fake::new(257);
+        let error =
+            Error::Job { action: "start a.slice".into(), unit: "a.slice".into(), result: "failed".into() };
+        fake.fail_next("a.slice", error);
+        assert!(fake.start_slice("b.slice", &[]).is_ok());
+        assert!(fake.start_slice("a.slice", &[]).is_err());
+        assert!(fake.start_slice("a.slice", &[]).is_ok());
+    }
+
+    #[test]
+    fn it_can_stand_where_a_manager_is_wanted() {
+        let manager: Box<dyn Manager> = Box::new(Fake::new(252));
+        assert_eq!(manager.version().expect("a version"), 252);
+        assert!(manager.start_scope("x.scope", "a.slice", &[], &[]).is_err(), "a scope needs a process");
+    }
+}
