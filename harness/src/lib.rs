@@ -1,6 +1,7 @@
 //! The pipeline of bulkhead as a library.
 
 pub mod cgroupfs;
+pub mod host;
 pub mod kernfile;
 pub mod kmsg;
 pub mod procfs;

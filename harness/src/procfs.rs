@@ -135,7 +135,7 @@ fn text<'b>(file: Option<&KernFile>, buffer: &'b mut [u8]) -> &'b [u8] {
 }
 
 /// Bytes in a page of this machine.
-fn page_size() -> u64 {
+pub(crate) fn page_size() -> u64 {
     nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
         .ok()
         .flatten()
