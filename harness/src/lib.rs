@@ -6,4 +6,5 @@ pub mod kernfile;
 pub mod kmsg;
 pub mod procfs;
 pub mod psi;
+pub mod scenario;
 pub mod systemd;

@@ -1,0 +1,186 @@
+//! `kill = { … }`: who died, by whom, and at which size.
+
+use std::fmt;
+
+use schemars::{Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+
+use crate::scenario::id::Id;
+use crate::scenario::percent::Percent;
+use crate::scenario::read::{FromTable, Node, Reader, Table, Value, Word, read_table, table_schema, word};
+use crate::scenario::size::LimitRef;
+
+/// A death that must happen, and its cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kill {
+    /// The actor that dies.
+    pub victim: Id,
+    /// Who kills it.
+    pub by: Killer,
+    /// For `memcg`: the cgroup whose limit was hit.
+    pub limit: Option<Id>,
+    /// How large the cgroup is at that moment.
+    pub at: Option<KillAt>,
+    /// With which signal.
+    pub signal: Option<Signal>,
+}
+
+impl FromTable for Kill {
+    const LABEL: &'static str = "kill";
+
+    fn from_table(table: &mut Table<'_, '_>) -> Option<Self> {
+        let victim = table.required("victim", "the actor that dies");
+        let by: Option<Killer> = table.required("by", "who kills it");
+        let limit = table.optional("limit", "for memcg: the cgroup whose limit is hit");
+        let at = table.optional("at", "how large the cgroup is at that moment");
+        let signal = table.optional("signal", "with which signal");
+        match (by, table.key_span("limit")) {
+            (Some(Killer::Memcg), None) => {
+                let span = table.span.clone();
+                table.reader.error(span, "a kill by `memcg` must say whose limit it was").help.push(
+                    "add `limit = \"CGROUP\"`: a process also dies by the limit of an ancestor".to_owned(),
+                );
+                return None;
+            }
+            (Some(by), Some(span)) if by != Killer::Memcg => {
+                table.reader.error(span, format!("`limit` is only for kills by `memcg`, not by `{by}`"));
+                return None;
+            }
+            _ => {}
+        }
+        Some(Self { victim: victim?, by: by?, limit, at, signal })
+    }
+}
+
+impl Value for Kill {
+    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
+        read_table(node, reader)
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        table_schema::<Self>(generator)
+    }
+}
+
+/// A size with a tolerance: `{ percent = 100, of = "work.MemoryMax", within-percent = 2 }`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KillAt {
+    /// The share of the limit at which the kill comes.
+    pub percent: Percent,
+    /// The limit, as the file declares it.
+    pub of: LimitRef,
+    /// How far from that size the kill may be, as a share of it.
+    pub within_percent: Percent,
+}
+
+impl FromTable for KillAt {
+    const LABEL: &'static str = "at";
+
+    fn from_table(table: &mut Table<'_, '_>) -> Option<Self> {
+        let percent = table.required("percent", "the share of the limit at which the kill comes");
+        let of = table.required("of", "the limit as this file declares it");
+        let within = table.required("within-percent", "how far from that size the kill may be");
+        Some(Self { percent: percent?, of: of?, within_percent: within? })
+    }
+}
+
+impl Value for KillAt {
+    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
+        read_table(node, reader)
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        table_schema::<Self>(generator)
+    }
+}
+
+/// Who can have killed a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Killer {
+    /// The kernel, because a cgroup's limit was hit.
+    Memcg,
+    /// The kernel, because the machine was out of memory.
+    Global,
+    /// systemd-oomd.
+    SystemdOomd,
+    /// earlyoom.
+    Earlyoom,
+    /// A signal from anyone else.
+    Signal,
+    /// Nobody: it exited by itself.
+    Exit,
+}
+
+impl Word for Killer {
+    const EXPECTING: &'static str = "a killer";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("memcg", Self::Memcg),
+        ("global", Self::Global),
+        ("systemd-oomd", Self::SystemdOomd),
+        ("earlyoom", Self::Earlyoom),
+        ("signal", Self::Signal),
+        ("exit", Self::Exit),
+    ];
+}
+
+impl fmt::Display for Killer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(word(*self))
+    }
+}
+
+/// A signal that ends a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each is the signal of that name, see signal(7)")]
+pub enum Signal {
+    #[serde(rename = "SIGHUP")]
+    Hup,
+    #[serde(rename = "SIGINT")]
+    Int,
+    #[serde(rename = "SIGABRT")]
+    Abrt,
+    #[serde(rename = "SIGBUS")]
+    Bus,
+    #[serde(rename = "SIGKILL")]
+    Kill,
+    #[serde(rename = "SIGSEGV")]
+    Segv,
+    #[serde(rename = "SIGTERM")]
+    Term,
+}
+
+impl Signal {
+    /// The number on Linux.
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        match self {
+            Self::Hup => 1,
+            Self::Int => 2,
+            Self::Abrt => 6,
+            Self::Bus => 7,
+            Self::Kill => 9,
+            Self::Segv => 11,
+            Self::Term => 15,
+        }
+    }
+}
+
+impl Word for Signal {
+    const EXPECTING: &'static str = "a signal";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("SIGHUP", Self::Hup),
+        ("SIGINT", Self::Int),
+        ("SIGABRT", Self::Abrt),
+        ("SIGBUS", Self::Bus),
+        ("SIGKILL", Self::Kill),
+        ("SIGSEGV", Self::Segv),
+        ("SIGTERM", Self::Term),
+    ];
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(word(*self))
+    }
+}

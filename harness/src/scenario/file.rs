@@ -1,0 +1,189 @@
+//! The text of a scenario file → [`Scenario`]: the top level of the file.
+//!
+//! Names across tables are checked afterwards, and only when every table could be read: a broken actor would
+//! otherwise drag every mention of it into the report.
+
+use std::path::Path;
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+use toml::Spanned;
+use toml::de::DeTable;
+
+use super::cgroup::{self, Cgroup};
+use super::diagnostic::{Diagnostic, Invalid, Source};
+use super::id::Id;
+use super::read::{FromTable, Malformed, Node, Reader, Table, Value, in_file_order, read_entries};
+use super::twin::{self, Base, Twin};
+use super::{BaseLimit, DEFAULT_BASELINE, DEFAULT_OBSERVE, LimitRef, SCHEMA, Scenario, references};
+
+/// Reads the file, then checks the names in it.
+pub(super) fn parse(path: &str, text: &str) -> Result<Scenario, Invalid> {
+    let source = Source::new(path, text);
+    let mut reader = Reader { source: source.clone(), problems: Vec::new() };
+    let (tree, syntax) = DeTable::parse_recoverable(text);
+    for error in syntax {
+        let span = error.span().unwrap_or(0..0);
+        reader.push(Diagnostic::error(&source, span, error.message().trim_end()).label("not valid TOML"));
+    }
+    let mut scenario = None;
+    if reader.problems.is_empty() {
+        let start = Spanned::new(0..0, ()).span();
+        scenario = read_entries("the scenario", start, tree.get_ref(), &mut reader, Scenario::from_table);
+        let id = Path::new(path).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let id = reader.accept(id.parse().map_err(|refused: Malformed| file_name(&refused)), 0..0);
+        scenario =
+            scenario.zip(id).map(|(read, id)| Scenario { id, path: path.into(), text: text.into(), ..read });
+    }
+    if let Some(scenario) = scenario.filter(|_| reader.problems.is_empty()) {
+        reader.problems = references::check(&scenario);
+        if reader.problems.is_empty() {
+            return Ok(scenario);
+        }
+    }
+    reader.problems.sort_by_key(|problem| problem.span.start);
+    Err(Invalid { diagnostics: reader.problems })
+}
+
+fn file_name(refused: &Malformed) -> Malformed {
+    Malformed::new(format!("the file's name is the scenario's id: {refused}"))
+}
+
+impl FromTable for Scenario {
+    const LABEL: &'static str = "the scenario";
+
+    fn from_table(table: &mut Table<'_, '_>) -> Option<Self> {
+        let schema = schema_version(table);
+        let title = table.required("title", "the claim in one sentence");
+        let source = table.required("source", "where the claim comes from: an incident, a document");
+        let tags: Option<Vec<Id>> =
+            table.optional("tags", "words to select by; `core` is the standard suite");
+        let safety = table.required("safety", "how dangerous it is: contained, pressure or destructive");
+        let deadline =
+            table.required("deadline", "PID 1 ends every unit of the run after this time, such as \"90s\"");
+        let observe = table.optional("observe", "how long the stress is watched at most, \"30s\" by default");
+        let baseline = table.optional("baseline", "how long bystanders run alone before, \"1s\" by default");
+        let requires = table.optional("requires", "what the machine must have; unmet: skipped");
+        let cgroups = table.node("cgroup", false, "the cgroups to make, by name", cgroups_schema);
+        let actors = table.node("actor", true, "the processes to start", <Vec<super::Actor>>::schema);
+        let protect = table.optional("protect", "what must neither die nor stop answering");
+        let reached = table.required("reached", "how it is known that the stress arrived");
+        let expects: Option<Vec<_>> = table.required("expect", "the claims");
+        let twins = table.node("twin", false, "the ways to break it on purpose", twins_schema);
+        if actors.is_none() && !table.describes() {
+            table.reader.error(0..0, "the scenario has no [[actor]]: nothing would happen");
+        }
+        let cgroups = cgroups.map_or(Some(Vec::new()), |node| read_cgroups(node, table.reader));
+        let read = actors.and_then(|node| <Vec<super::Actor>>::read(node, table.reader));
+        let twins = match (&cgroups, &read) {
+            (Some(cgroups), Some(read)) => read_twins(twins, &base(cgroups, read, actors), table.reader),
+            _ => None,
+        };
+        let cgroups = cgroups?;
+        Some(Self {
+            id: "unnamed".parse().ok()?,
+            variant: None,
+            path: String::new(),
+            text: String::new(),
+            schema: schema?,
+            title: title?,
+            source: source?,
+            tags: tags.unwrap_or_default(),
+            safety: safety?,
+            deadline: deadline?,
+            observe: observe.unwrap_or(DEFAULT_OBSERVE),
+            baseline: baseline.unwrap_or(DEFAULT_BASELINE),
+            requires: requires.unwrap_or_default(),
+            base_limits: base_limits(&cgroups),
+            cgroups,
+            actors: read?,
+            protect: protect.unwrap_or_default(),
+            reached: reached?,
+            expects: expects?,
+            twins: twins?,
+        })
+    }
+}
+
+fn schema_version(table: &mut Table<'_, '_>) -> Option<u32> {
+    let version: u32 = table.required("schema", "the version of the file format: 1")?;
+    if version != SCHEMA {
+        let span = table.value_span("schema").unwrap_or(0..0);
+        let problem = table.reader.error(span, format!("schema {version} is not known"));
+        problem.help.push(format!("this program reads schema = {SCHEMA}"));
+        return None;
+    }
+    Some(version)
+}
+
+fn base_limits(cgroups: &[Cgroup]) -> Vec<BaseLimit> {
+    let limits = cgroups.iter().flat_map(|cgroup| {
+        cgroup.properties.iter().filter_map(|property| {
+            let name = LimitRef { cgroup: cgroup.id.clone(), property: property.name };
+            property.limit().map(|limit| BaseLimit { name, limit })
+        })
+    });
+    limits.collect()
+}
+
+fn read_cgroups(node: &Node<'_>, reader: &mut Reader) -> Option<Vec<Cgroup>> {
+    let Some(entries) = node.get_ref().as_table() else {
+        reader.wrong_type(node, "tables such as [cgroup.work]");
+        return None;
+    };
+    let before = reader.problems.len();
+    let mut cgroups = Vec::new();
+    for (key, value) in in_file_order(entries) {
+        let name = key.get_ref().as_ref();
+        let id = if matches!(name, "host" | "protect" | "run") {
+            reader.error(
+                key.span(),
+                format!("`{name}` means something else in scenarios: choose another name"),
+            );
+            None
+        } else {
+            reader.accept(name.parse::<Id>(), key.span())
+        };
+        let Some(table) = value.get_ref().as_table() else {
+            reader.wrong_type(value, &format!("a table: [cgroup.{name}]"));
+            continue;
+        };
+        let label = format!("[cgroup.{name}]");
+        cgroups
+            .extend(read_entries(&label, value.span(), table, reader, |table| Cgroup::read_keys(id, table)));
+    }
+    (reader.problems.len() == before).then_some(cgroups)
+}
+
+/// What twins refer to. Actors are taken as tables, because a twin changes single keys of them.
+fn base<'t>(cgroups: &[Cgroup], actors: &[super::Actor], nodes: Option<&'t Node<'t>>) -> Base<'t> {
+    let tables = nodes.and_then(|node| node.get_ref().as_array()).into_iter().flatten();
+    let tables = tables.filter_map(|node| node.get_ref().as_table());
+    Base {
+        cgroups: cgroups.iter().map(|cgroup| cgroup.id.clone()).collect(),
+        actors: actors.iter().map(|actor| actor.id.clone()).zip(tables).collect(),
+    }
+}
+
+fn read_twins(node: Option<&Node<'_>>, base: &Base<'_>, reader: &mut Reader) -> Option<Vec<Twin>> {
+    let Some(node) = node else {
+        return Some(Vec::new());
+    };
+    let Some(items) = node.get_ref().as_array() else {
+        reader.wrong_type(node, "tables ([[twin]])");
+        return None;
+    };
+    let before = reader.problems.len();
+    let twins = items.iter().filter_map(|item| Twin::read(item, reader, base)).collect();
+    (reader.problems.len() == before).then_some(twins)
+}
+
+fn cgroups_schema(generator: &mut SchemaGenerator) -> Schema {
+    let cgroup = cgroup::schema(generator);
+    let name = generator.subschema_for::<Id>();
+    json_schema!({ "type": "object", "propertyNames": name, "additionalProperties": cgroup })
+}
+
+fn twins_schema(generator: &mut SchemaGenerator) -> Schema {
+    let twin = twin::schema(generator);
+    json_schema!({ "type": "array", "items": twin })
+}

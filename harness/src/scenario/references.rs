@@ -1,0 +1,295 @@
+//! Every name that a scenario mentions must be one that it declares, and every name is declared once.
+
+use super::actor::Actor;
+use super::cgroup::{Parent, Place};
+use super::diagnostic::{Diagnostic, Source};
+use super::expectation::{BoundValue, Claim, RESERVED};
+use super::id::Id;
+use super::locate::{Step, locate};
+use super::metric::{Metric, Subject};
+use super::size::{LimitRef, SizeExpr};
+use super::suggest::nearest;
+use super::{Scenario, Twin};
+
+/// The names that do not resolve, in file order.
+pub(super) fn check(scenario: &Scenario) -> Vec<Diagnostic> {
+    let mut names = Names {
+        scenario,
+        source: Source::new(&scenario.path, &scenario.text),
+        cgroups: scenario.cgroups.iter().map(|cgroup| &*cgroup.id).collect(),
+        actors: scenario.actors.iter().map(|actor| &*actor.id).collect(),
+        problems: Vec::new(),
+    };
+    names.duplicates();
+    names.cgroups();
+    for (index, actor) in scenario.actors.iter().enumerate() {
+        names.actor(actor, &["actor".into(), index.into()]);
+    }
+    names.reached();
+    names.expectations();
+    for (index, twin) in scenario.twins.iter().enumerate() {
+        names.twin(twin, index);
+    }
+    let mut problems = names.problems;
+    problems.sort_by_key(|problem| problem.span.start);
+    problems
+}
+
+struct Names<'s> {
+    scenario: &'s Scenario,
+    source: Source,
+    cgroups: Vec<&'s str>,
+    actors: Vec<&'s str>,
+    problems: Vec<Diagnostic>,
+}
+
+/// `path` with more steps at its end.
+fn join<'p>(path: &[Step<'p>], more: &[Step<'p>]) -> Vec<Step<'p>> {
+    [path, more].concat()
+}
+
+impl<'s> Names<'s> {
+    fn error(&mut self, path: &[Step<'_>], message: String) -> &mut Diagnostic {
+        let span = locate(&self.source.text, path);
+        self.problems.push(Diagnostic::error(&self.source, span, message));
+        self.problems.last_mut().expect("one was just pushed")
+    }
+
+    /// Reports `name` unless it is among `known`.
+    fn known(&mut self, what: &str, name: &str, known: &[&str], path: &[Step<'_>]) {
+        if known.contains(&name) {
+            return;
+        }
+        let span = locate(&self.source.text, path);
+        let near = nearest(name, known.iter().copied());
+        let message = format!("there is no {what} `{name}` in this scenario");
+        let mut problem = Diagnostic::error(&self.source, span, message).did_you_mean(near, true);
+        if problem.replacement.is_none() && !known.is_empty() {
+            problem = problem.help(format!("declared: {}", known.join(", ")));
+        }
+        self.problems.push(problem);
+    }
+
+    fn unique(&mut self, what: &str, ids: &[&str], table: &'static str) {
+        for (index, id) in ids.iter().enumerate() {
+            if let Some(first) = ids[..index].iter().position(|other| other == id) {
+                let first = locate(&self.source.text, &[table.into(), first.into(), "id".into()]);
+                let problem = self.error(
+                    &[table.into(), index.into(), "id".into()],
+                    format!("two {what} are called `{id}`"),
+                );
+                problem.related.push((first, "the first one".to_owned()));
+            }
+        }
+    }
+
+    fn duplicates(&mut self) {
+        let actors = self.actors.clone();
+        self.unique("actors", &actors, "actor");
+        let expects: Vec<_> = self.scenario.expects.iter().map(|expect| &*expect.id).collect();
+        self.unique("expectations", &expects, "expect");
+        let twins: Vec<_> = self.scenario.twins.iter().map(|twin| &*twin.id).collect();
+        self.unique("twins", &twins, "twin");
+        for (index, actor) in actors.into_iter().enumerate() {
+            let path = ["actor".into(), index.into(), "id".into()];
+            if self.cgroups.contains(&actor) {
+                self.error(
+                    &path,
+                    format!("an actor and a cgroup are both called `{actor}`: metrics need one meaning"),
+                );
+            }
+            if matches!(actor, "host" | "protect") {
+                self.error(&path, format!("`{actor}` means something else in metrics: choose another name"));
+            }
+        }
+    }
+
+    fn cgroups(&mut self) {
+        let known = self.cgroups.clone();
+        for cgroup in &self.scenario.cgroups {
+            let path = ["cgroup".into(), (&*cgroup.id).into(), "in".into()];
+            if let Parent::Cgroup(parent) = &cgroup.parent {
+                self.known("cgroup", parent, &known, &path);
+                if self.hangs_in_itself(&cgroup.id) {
+                    self.error(&path, format!("cgroup `{}` is inside itself", cgroup.id));
+                }
+            }
+        }
+    }
+
+    fn hangs_in_itself(&self, id: &str) -> bool {
+        let mut at = id;
+        for _ in &self.scenario.cgroups {
+            match self.scenario.cgroup(at).map(|cgroup| &cgroup.parent) {
+                Some(Parent::Cgroup(parent)) if *parent == *id => return true,
+                Some(Parent::Cgroup(parent)) => at = parent,
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    fn actor(&mut self, actor: &Actor, path: &[Step<'_>]) {
+        if let Place::Cgroup(cgroup) = &actor.place {
+            let known = self.cgroups.clone();
+            let before = self.problems.len();
+            self.known("cgroup", cgroup, &known, &join(path, &["in".into()]));
+            if self.problems.len() > before {
+                let help = "an actor runs in a [cgroup.NAME] of this file or in a slice such as system.slice";
+                self.problems[before].help.insert(0, help.to_owned());
+            }
+        }
+        if let Some(balloon) = actor.balloon() {
+            self.size(&balloon.size, &join(path, &["size".into()]));
+            if let Some(low) = &balloon.low {
+                self.size(low, &join(path, &["low".into()]));
+            }
+        }
+    }
+
+    fn size(&mut self, size: &SizeExpr, path: &[Step<'_>]) {
+        if let SizeExpr::Limit(share) = size {
+            self.limit(&share.of, &join(path, &["of".into()]));
+        }
+    }
+
+    /// A limit must be declared, or a relative size has nothing to be relative to.
+    fn limit(&mut self, name: &LimitRef, path: &[Step<'_>]) {
+        if self.scenario.base_limit(name).is_some() {
+            return;
+        }
+        let declared: Vec<_> = self.scenario.base_limits.iter().map(|base| base.name.to_string()).collect();
+        let declared: Vec<_> = declared.iter().map(String::as_str).collect();
+        self.known("declared limit", &name.to_string(), &declared, path);
+    }
+
+    fn metric(&mut self, metric: &Metric, path: &[Step<'_>]) {
+        let (subject, what, known) = match &metric.subject {
+            Subject::Host => return,
+            Subject::Protect => return self.probe(metric, path),
+            Subject::Cgroup(id) => (id, "cgroup", self.cgroups.clone()),
+            Subject::Actor(id) => {
+                let twins = self.scenario.twins.iter().flat_map(|twin| &twin.added).map(|actor| &*actor.id);
+                (id, "actor", self.actors.iter().copied().chain(twins).collect())
+            }
+        };
+        if known.contains(&&**subject) {
+            return;
+        }
+        let other = if what == "cgroup" { &self.actors } else { &self.cgroups };
+        if other.contains(&&**subject) {
+            let name = metric.name();
+            self.error(
+                path,
+                format!("`{subject}` is not {what}: `{name}` is a metric of {}", metric.info.subject),
+            );
+            return;
+        }
+        let before = self.problems.len();
+        self.known(what, subject, &known, path);
+        if let Some(problem) = self.problems.get_mut(before)
+            && let Some(near) = nearest(subject, known)
+        {
+            problem.help = vec![format!("did you mean `{near}:{}`?", metric.name())];
+            problem.replacement = Some(format!("\"{near}:{}\"", metric.name()));
+        }
+    }
+
+    fn probe(&mut self, metric: &Metric, path: &[Step<'_>]) {
+        let probes = self.scenario.protect.answer.len();
+        if metric.probe > probes {
+            let problem = self.error(path, format!("there is no probe {} in [protect] answer", metric.probe));
+            problem.help.push(format!("probes are counted from 1; there are {probes}"));
+        }
+    }
+
+    fn reached(&mut self) {
+        let reached = &self.scenario.reached;
+        self.metric(&reached.metric, &["reached".into(), "metric".into()]);
+        if let BoundValue::Limit(share) = &reached.bound.value {
+            let key = reached.bound.kind.to_string();
+            self.limit(&share.of, &["reached".into(), key.as_str().into(), "of".into()]);
+        }
+    }
+
+    fn expectations(&mut self) {
+        for (index, expect) in self.scenario.expects.iter().enumerate() {
+            let path: [Step<'_>; 2] = ["expect".into(), index.into()];
+            if RESERVED.contains(&&*expect.id) {
+                let message = format!("`{}` is an expectation that every scenario has by itself", expect.id);
+                self.error(&join(&path, &["id".into()]), message);
+            }
+            match &expect.claim {
+                Claim::Kill(kill) => {
+                    let path = join(&path, &["kill".into()]);
+                    let (actors, cgroups) = (self.actors.clone(), self.cgroups.clone());
+                    self.known("actor", &kill.victim, &actors, &join(&path, &["victim".into()]));
+                    if let Some(limit) = &kill.limit {
+                        self.known("cgroup", limit, &cgroups, &join(&path, &["limit".into()]));
+                    }
+                    if let Some(at) = &kill.at {
+                        self.limit(&at.of, &join(&path, &["at".into(), "of".into()]));
+                    }
+                }
+                Claim::OnlyVictims(ids) => self.each_actor(ids, &join(&path, &["only-victims".into()])),
+                Claim::Survives(ids) => self.each_actor(ids, &join(&path, &["survives".into()])),
+                Claim::Metric(claim) => {
+                    self.metric(&claim.metric, &join(&path, &["metric".into()]));
+                    for bound in &claim.bounds {
+                        if let BoundValue::Limit(share) = &bound.value {
+                            let key = bound.kind.to_string();
+                            self.limit(&share.of, &join(&path, &[key.as_str().into(), "of".into()]));
+                        }
+                    }
+                }
+                Claim::Livelock(livelock) => {
+                    let path = join(&path, &["livelock".into()]);
+                    let (actors, cgroups) = (self.actors.clone(), self.cgroups.clone());
+                    self.known("cgroup", &livelock.cgroup, &cgroups, &join(&path, &["cgroup".into()]));
+                    self.known("actor", &livelock.hog, &actors, &join(&path, &["hog".into()]));
+                }
+            }
+        }
+    }
+
+    fn each_actor(&mut self, ids: &[Id], path: &[Step<'_>]) {
+        let twins = self.scenario.twins.iter().flat_map(|twin| &twin.added).map(|actor| &*actor.id);
+        let known: Vec<_> = self.actors.iter().copied().chain(twins).collect();
+        for (index, id) in ids.iter().enumerate() {
+            self.known("actor", id, &known, &join(path, &[index.into()]));
+        }
+    }
+
+    fn twin(&mut self, twin: &'s Twin, index: usize) {
+        let path: [Step<'_>; 2] = ["twin".into(), index.into()];
+        let actors = self.actors.clone();
+        for (at, id) in twin.drop.iter().enumerate() {
+            self.known("actor", id, &actors, &join(&path, &["drop".into(), at.into()]));
+        }
+        for (at, actor) in twin.added.iter().enumerate() {
+            let path = join(&path, &["actor".into(), at.into()]);
+            self.actor(actor, &path);
+            let taken = actors.contains(&&*actor.id) && !twin.drop.contains(&actor.id);
+            let again = twin.added[..at].iter().any(|other| other.id == actor.id);
+            if taken || again || self.cgroups.contains(&&*actor.id) {
+                self.error(&join(&path, &["id".into()]), format!("the name `{}` is taken", actor.id));
+            }
+        }
+        for actor in &twin.changed {
+            self.actor(actor, &join(&path, &["set".into()]));
+        }
+        let ids = self.scenario.expectation_ids();
+        let known: Vec<_> = ids.iter().map(String::as_str).filter(|id| *id != "reached").collect();
+        for (at, id) in twin.must_fail.iter().enumerate() {
+            let path = join(&path, &["must-fail".into(), at.into()]);
+            if *id == *"reached" {
+                let problem = self.error(&path, "`reached` cannot be in must-fail".to_owned());
+                problem
+                    .help
+                    .push("a stress that does not arrive is inconclusive and proves nothing".to_owned());
+            } else {
+                self.known("expectation", id, &known, &path);
+            }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! `[[twin]]`: the same scenario with one thing broken on purpose, and the expectations that this must turn red.
+//!
+//! A change is checked when the file is read: a changed actor is read again with the new value in place, so that a
+//! wrong value is reported at the twin and not when the twin runs.
+
+use std::borrow::Cow;
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+use toml::de::DeTable;
+
+use super::actor::Actor;
+use super::diagnostic::Diagnostic;
+use super::id::Id;
+use super::property::{Property, PropertyName};
+use super::read::{FromTable, Node, Reader, Table, Value, in_file_order, read_entries};
+use super::requires::Requires;
+use super::span::Span;
+use super::suggest::nearest;
+
+/// A twin, with its changes resolved to what they put in place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Twin {
+    /// The twin's name.
+    pub id: Id,
+    /// The changes as written, for reports.
+    pub set: Vec<Change>,
+    /// Properties to put in place.
+    pub properties: Vec<PropertyChange>,
+    /// Actors to put in place of those of the same id.
+    pub changed: Vec<Actor>,
+    /// Another `observe`.
+    pub observe: Option<Span>,
+    /// Actors to leave out.
+    pub drop: Vec<Id>,
+    /// Actors to add.
+    pub added: Vec<Actor>,
+    /// What the twin needs on top.
+    pub requires: Requires,
+    /// Expectations that must fail; never empty.
+    pub must_fail: Vec<Id>,
+}
+
+/// A change as written: `work.MemoryMax` = `"infinity"`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// `CGROUP.Property`, `ACTOR.key` or `observe`.
+    pub target: String,
+    /// The TOML text of the new value.
+    pub value: String,
+}
+
+/// A property that a twin puts in place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PropertyChange {
+    /// The declared cgroup.
+    pub cgroup: Id,
+    /// Its property.
+    pub property: Property,
+}
+
+/// The parts of the scenario that twins refer to, as they stand in the file.
+#[derive(Default)]
+pub(super) struct Base<'t> {
+    pub(super) cgroups: Vec<Id>,
+    pub(super) actors: Vec<(Id, &'t DeTable<'t>)>,
+}
+
+#[derive(Default)]
+struct Changes {
+    set: Vec<Change>,
+    properties: Vec<PropertyChange>,
+    changed: Vec<Actor>,
+    observe: Option<Span>,
+}
+
+impl Twin {
+    pub(super) fn read(node: &Node<'_>, reader: &mut Reader, base: &Base<'_>) -> Option<Self> {
+        let Some(entries) = node.get_ref().as_table() else {
+            reader.wrong_type(node, "a table ([[twin]])");
+            return None;
+        };
+        read_entries("twin", node.span(), entries, reader, |table| Self::read_keys(table, base))
+    }
+
+    pub(super) fn read_keys(table: &mut Table<'_, '_>, base: &Base<'_>) -> Option<Self> {
+        let id = table.required("id", "the twin's name");
+        let set = table.node(
+            "set",
+            false,
+            "what is changed: \"CGROUP.Property\", \"ACTOR.key\" or \"observe\"",
+            set_schema,
+        );
+        let changes = set.map_or_else(|| Some(Changes::default()), |set| read_set(set, table.reader, base));
+        let drop = table.optional("drop", "actors to leave out");
+        let added = table.optional("actor", "actors to add");
+        let requires: Option<Requires> = table.optional("requires", "what the twin needs on top");
+        let must_fail: Option<Vec<Id>> =
+            table.required("must-fail", "the expectations that this must turn red");
+        if must_fail.as_ref().is_some_and(Vec::is_empty) {
+            let span = table.value_span("must-fail").unwrap_or(table.span.clone());
+            let label = table.label.clone();
+            let problem =
+                table.reader.error(span, format!("{label} need not fail at all: it proves nothing"));
+            problem.help.push("name the expectations that the broken part must turn red".to_owned());
+            return None;
+        }
+        let changes = changes?;
+        Some(Self {
+            id: id?,
+            set: changes.set,
+            properties: changes.properties,
+            changed: changes.changed,
+            observe: changes.observe,
+            drop: drop.unwrap_or_default(),
+            added: added.unwrap_or_default(),
+            requires: requires.unwrap_or_default(),
+            must_fail: must_fail?,
+        })
+    }
+}
+
+fn set_schema(generator: &mut SchemaGenerator) -> Schema {
+    let span = Span::schema(generator);
+    json_schema!({
+        "type": "object",
+        "patternProperties": { "^[a-z0-9][a-z0-9-]*\\.[A-Za-z-]+$": {}, "^observe$": span },
+        "additionalProperties": false,
+    })
+}
+
+/// Resolves every change of a `set` table.
+fn read_set(node: &Node<'_>, reader: &mut Reader, base: &Base<'_>) -> Option<Changes> {
+    let Some(entries) = node.get_ref().as_table() else {
+        reader.wrong_type(node, "a table such as { \"work.MemoryMax\" = \"infinity\" }");
+        return None;
+    };
+    let before = reader.problems.len();
+    let mut changes = Changes::default();
+    let mut actors: Vec<(Id, DeTable<'_>)> = Vec::new();
+    for (key, value) in in_file_order(entries) {
+        let target = key.get_ref().as_ref();
+        let text = reader.source.text.get(value.span()).unwrap_or_default().to_owned();
+        changes.set.push(Change { target: target.to_owned(), value: text });
+        match target.split_once('.') {
+            None if target == "observe" => changes.observe = Span::read(value, reader),
+            None => refuse_target(key, value, reader, base),
+            Some((name, property)) if base.cgroups.iter().any(|cgroup| *cgroup == *name) => {
+                changes.properties.extend(read_property(name, property, key, value, reader));
+            }
+            Some((name, setting)) => match base.actors.iter().find(|(actor, _)| **actor == *name) {
+                Some((actor, entries)) => {
+                    let index = actors.iter().position(|(known, _)| known == actor).unwrap_or_else(|| {
+                        actors.push((actor.clone(), (*entries).clone()));
+                        actors.len() - 1
+                    });
+                    put(&mut actors[index].1, setting, key, value, reader);
+                }
+                None => refuse_target(key, value, reader, base),
+            },
+        }
+    }
+    for (_, entries) in &actors {
+        let label = Actor::LABEL;
+        changes.changed.extend(read_entries(label, node.span(), entries, reader, Actor::from_table));
+    }
+    (reader.problems.len() == before).then_some(changes)
+}
+
+fn read_property(
+    cgroup: &str,
+    property: &str,
+    key: &Spanned<Cow<'_, str>>,
+    value: &Node<'_>,
+    reader: &mut Reader,
+) -> Option<PropertyChange> {
+    let Some(name) = PropertyName::from_text(property) else {
+        let near = nearest(property, PropertyName::ALL.iter().map(|name| name.info().text));
+        let near = near.map(|near| format!("{cgroup}.{near}"));
+        let problem = Diagnostic::error(
+            &reader.source,
+            key.span(),
+            format!("`{property}` is not a resource property that bulkhead knows"),
+        );
+        reader.push(problem.did_you_mean(near, true));
+        return None;
+    };
+    let property = Property::read(name, value, reader)?;
+    Some(PropertyChange { cgroup: cgroup.parse().ok()?, property })
+}
+
+/// Puts the new value into a copy of the actor's table; what it may be is checked when the copy is read.
+fn put<'t>(
+    entries: &mut DeTable<'t>,
+    setting: &'t str,
+    key: &Spanned<Cow<'t, str>>,
+    value: &Node<'t>,
+    reader: &mut Reader,
+) {
+    if matches!(setting, "id" | "kind") {
+        reader
+            .error(key.span(), format!("a twin cannot change an actor's `{setting}`"))
+            .help
+            .push("drop the actor and add another with [[twin.actor]]".to_owned());
+        return;
+    }
+    entries.insert(Spanned::new(key.span(), Cow::Borrowed(setting)), value.clone());
+}
+
+fn refuse_target(key: &Spanned<Cow<'_, str>>, value: &Node<'_>, reader: &mut Reader, base: &Base<'_>) {
+    let target = key.get_ref().as_ref();
+    let (name, rest) = target.split_once('.').unwrap_or((target, ""));
+    let known = || base.cgroups.iter().chain(base.actors.iter().map(|(id, _)| id)).map(|id| &**id);
+    let mut problem = Diagnostic::error(
+        &reader.source,
+        key.span(),
+        format!("`{target}` is neither CGROUP.Property nor ACTOR.key of this scenario, nor `observe`"),
+    );
+    if value.get_ref().is_table() && known().any(|id| id == name) {
+        problem = problem.help(format!("put the whole name in quotes: \"{name}.Property\""));
+    } else if rest.is_empty() {
+        problem = problem.did_you_mean(nearest(target, ["observe"]), false);
+    } else {
+        problem = problem.did_you_mean(nearest(name, known()).map(|near| format!("{near}.{rest}")), true);
+    }
+    reader.push(problem);
+}
+
+/// The JSON Schema of one `[[twin]]`.
+pub(super) fn schema(generator: &mut SchemaGenerator) -> Schema {
+    super::read::object(super::read::describe(generator, |table| Twin::read_keys(table, &Base::default())))
+}
