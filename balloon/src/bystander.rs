@@ -12,7 +12,7 @@ mod writer;
 
 use crate::options::{BystanderOptions, Role};
 use crate::recorder::Recorder;
-use crate::start;
+use crate::start::{self, Life};
 use crate::status::{Kind, Page, Phase};
 use crate::trouble::Trouble;
 use std::convert::Infallible;
@@ -24,7 +24,7 @@ use std::convert::Infallible;
 /// [`Trouble`], already written into the status page if there is one.
 pub fn run(options: &BystanderOptions) -> Result<(), Trouble> {
     check(&options.role)?;
-    start::with_page(&options.start, kind(&options.role), |page| {
+    start::with_page(&options.start, kind(&options.role), Life::First, |page| {
         start::wait(page, &options.start)?;
         work(&options.role, page).map(|never| match never {})
     })

@@ -47,8 +47,9 @@ pub(crate) fn run(order: &Order, page: &Page, began_ns: u64) -> Result<(), Troub
 
 /// A child's whole life; returns its exit code.
 fn work(order: &Order, page: &Page, slot: usize, began_ns: u64) -> i32 {
-    let pinned = if order.text_copy.is_none() { text::pin() } else { Ok(()) };
-    let done = pinned.and_then(|()| Balloon::new(order, page, slot, began_ns)).and_then(Balloon::follow);
+    let done = text::settle(order.text)
+        .and_then(|()| Balloon::new(order, page, slot, began_ns))
+        .and_then(Balloon::follow);
     match done {
         Ok(()) => 0,
         Err(trouble) => {

@@ -7,6 +7,7 @@ use crate::order::Order;
 use crate::pages::{PAGE, Region};
 use crate::recorder::Recorder;
 use crate::resident::Witness;
+use crate::start::Life;
 use crate::status::{Kind, Page, Phase};
 use crate::trouble::Trouble;
 use crate::{clock, start, text};
@@ -29,14 +30,14 @@ const SLOW_NS: u64 = 100_000_000;
 ///
 /// [`Trouble`], already written into the status page if there is one.
 pub fn run(options: &BalloonOptions) -> Result<(), Trouble> {
-    // What has become its own copy was checked before; by now its file may be on the way out.
     let order = Order::new(options)?;
     let kind = match options.kind {
         Memory::Anon => Kind::Anon,
         Memory::Shmem => Kind::Shmem,
         Memory::File => Kind::File,
     };
-    start::with_page(&options.start, kind, |page| {
+    let life = if options.released { Life::Second } else { Life::First };
+    start::with_page(&options.start, kind, life, |page| {
         page.fields().total.store(order.profile.total(), Relaxed);
         if !options.released {
             prepare(&order)?;
@@ -62,7 +63,7 @@ fn prepare(order: &Order) -> Result<(), Trouble> {
         prctl::set_thp_disable(true)
             .map_err(|errno| Trouble::system("forbid huge pages (PR_SET_THP_DISABLE)", errno))?;
     }
-    if order.text_copy.is_none() { text::pin() } else { Ok(()) }
+    text::settle(order.text)
 }
 
 /// One process with its part of the memory.
@@ -86,8 +87,7 @@ impl<'a> Balloon<'a> {
     pub(crate) fn new(order: &'a Order, page: &'a Page, slot: usize, began_ns: u64) -> Result<Self, Trouble> {
         let total = order.profile.total();
         let witness = Witness::new()?;
-        let region = Region::new(&order.source, order.huge, order.mlock, order.pages, total)
-            .map_err(|error| Trouble::system(format!("reserve {total} bytes of address space"), error))?;
+        let region = Region::new(&order.source, order.huge, order.mlock, order.pages, total)?;
         Ok(Self {
             order,
             page,
@@ -146,9 +146,7 @@ impl<'a> Balloon<'a> {
 
     fn grow(&mut self, to: u64) -> Result<(), Trouble> {
         let from = self.touched;
-        self.region
-            .reserve(to)
-            .map_err(|error| Trouble::system(format!("reserve up to {to} bytes"), error))?;
+        self.region.reserve(to)?;
         self.recorder.begin();
         text::read();
         if self.at_once && self.region.populate(from, to).is_ok() {

@@ -29,7 +29,8 @@ pub(crate) struct Order {
     pub(crate) processes: u32,
     /// `None` = never.
     pub(crate) retouch: Option<Duration>,
-    /// What to become after the release.
+    pub(crate) text: Text,
+    /// What to become after the release; `None` also when that is done.
     pub(crate) text_copy: Option<PathBuf>,
 }
 
@@ -54,6 +55,7 @@ impl Order {
             mlock: options.mlock,
             processes: options.processes,
             retouch: Some(options.retouch).filter(|pause| !pause.is_zero()),
+            text: options.text,
             text_copy: text_copy(options)?,
         };
         order.check_processes()?;
@@ -125,6 +127,8 @@ fn source(options: &BalloonOptions) -> Result<Source, Trouble> {
 fn text_copy(options: &BalloonOptions) -> Result<Option<PathBuf>, Trouble> {
     match (options.text, &options.text_copy) {
         (Text::Evictable, None) => Err(Trouble::Usage("--text evictable needs a --text-copy".into())),
+        // Already running from it: by now its name may be gone.
+        (Text::Evictable, Some(_)) if options.released => Ok(None),
         (Text::Evictable, Some(path)) => {
             on_disk(path)?;
             Ok(Some(path.clone()))

@@ -4,6 +4,7 @@
 mod pattern;
 
 use crate::options::HugePages;
+use crate::trouble::Trouble;
 use memmap2::{Advice, MmapOptions, MmapRaw, UncheckedAdvice};
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -67,11 +68,18 @@ impl Region {
         lock: bool,
         pages: Pages,
         length: u64,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, Trouble> {
         let backing = match source {
             Source::Anon => Backing::Anon,
-            Source::Shmem => Backing::Shmem(memfd_create("balloon", MFdFlags::MFD_CLOEXEC)?.into()),
-            Source::File(path) => Backing::File(scratch(path)?),
+            Source::Shmem => Backing::Shmem(
+                memfd_create("balloon", MFdFlags::MFD_CLOEXEC)
+                    .map_err(|errno| Trouble::system("create shared memory", errno))?
+                    .into(),
+            ),
+            Source::File(path) => Backing::File(
+                scratch(path)
+                    .map_err(|error| Trouble::system(format!("create {}", path.display()), error))?,
+            ),
         };
         let mut region = Self { backing, huge, lock, areas: Vec::new(), pattern: Pattern::new(pages) };
         region.extend(length)?;
@@ -83,34 +91,48 @@ impl Region {
     }
 
     /// Makes sure that bytes up to `end` can be touched.
-    pub(crate) fn reserve(&mut self, end: u64) -> io::Result<()> {
+    pub(crate) fn reserve(&mut self, end: u64) -> Result<(), Trouble> {
         if end > self.end() { self.extend((end - self.end()).next_multiple_of(EXTENSION)) } else { Ok(()) }
     }
 
-    fn extend(&mut self, length: u64) -> io::Result<()> {
+    fn extend(&mut self, length: u64) -> Result<(), Trouble> {
         let base = self.end();
-        let area = match &self.backing {
-            Backing::Anon => Area::anonymous(base, length)?,
-            Backing::Shmem(file) => {
-                file.set_len(base + length)?;
-                Area::of_file(file, base, length)?
-            }
-            Backing::File(file) => {
-                // A store to a hole on a full disk is a SIGBUS. Ask for the blocks while there is still an errno.
-                fallocate(file, FallocateFlags::empty(), offset(base)?, offset(length)?)?;
-                Area::of_file(file, base, length)?
-            }
+        let area = self.map(base, length).map_err(|error| {
+            Trouble::system(format!("reserve {length} bytes for the balloon, after {base}"), error)
+        })?;
+        let advised = match self.huge {
+            HugePages::Always => area.map.advise(Advice::HugePage),
+            // EINVAL: a kernel without huge pages, which is as good.
+            HugePages::Never => area.map.advise(Advice::NoHugePage).or_else(|error| {
+                if error.raw_os_error() == Some(libc::EINVAL) { Ok(()) } else { Err(error) }
+            }),
+            HugePages::Inherit => Ok(()),
         };
-        match self.huge {
-            HugePages::Always => area.map.advise(Advice::HugePage)?,
-            HugePages::Never => area.map.advise(Advice::NoHugePage)?,
-            HugePages::Inherit => {}
-        }
+        advised.map_err(|error| Trouble::system("choose the size of pages (--huge-pages)", error))?;
         if self.lock {
-            area.lock_on_fault()?;
+            area.lock_on_fault().map_err(|error| {
+                Trouble::system(
+                    "lock the balloon (--mlock needs CAP_IPC_LOCK or a larger RLIMIT_MEMLOCK)",
+                    error,
+                )
+            })?;
         }
         self.areas.push(area);
         Ok(())
+    }
+
+    fn map(&self, base: u64, length: u64) -> io::Result<Area> {
+        match &self.backing {
+            Backing::Anon => Area::anonymous(base, length),
+            Backing::Shmem(file) => {
+                file.set_len(base + length)?;
+                Area::of_file(file, base, length)
+            }
+            Backing::File(file) => {
+                allocate(file, base, length)?;
+                Area::of_file(file, base, length)
+            }
+        }
     }
 
     /// Lets the kernel fault in `from..to` in one call, without entering the page-fault handler page by page. An
@@ -147,7 +169,11 @@ impl Region {
             // Dropping the mapping alone would leave the pages in the file, still charged (madvise(2), MADV_REMOVE).
             Backing::Shmem(_) | Backing::File(_) => UncheckedAdvice::Remove,
         };
-        self.pieces(from, to).try_for_each(|(area, from, to)| area.discard(advice, from, to))
+        self.pieces(from, to).try_for_each(|(area, from, to)| area.discard(advice, from, to))?;
+        match &self.backing {
+            Backing::File(file) => allocate(file, from, to - from),
+            Backing::Anon | Backing::Shmem(_) => Ok(()),
+        }
     }
 
     /// Bytes of `0..to` that the kernel says are resident (mincore(2)).
@@ -174,6 +200,11 @@ fn scratch(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
     std::fs::remove_file(path)?;
     Ok(file)
+}
+
+/// A store to a hole on a full disk is a SIGBUS: ask for the blocks while there is still an errno.
+fn allocate(file: &File, from: u64, length: u64) -> io::Result<()> {
+    Ok(fallocate(file, FallocateFlags::empty(), offset(from)?, offset(length)?)?)
 }
 
 /// Lengths are at most the address space, so they fit; an impossible one fails in the call that gets it.

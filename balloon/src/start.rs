@@ -17,13 +17,22 @@ use std::time::Duration;
 /// How soon an actor notices that its parent is gone.
 const PARENT_CHECK: Duration = Duration::from_millis(100);
 
+/// Whether the program was started, or has become its own copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    First,
+    /// The page is its own already.
+    Second,
+}
+
 /// Opens the page and hands it to `work`; a failure of `work` becomes the page's last words.
 pub(crate) fn with_page(
     options: &StartOptions,
     kind: Kind,
+    life: Life,
     work: impl FnOnce(&Page) -> Result<(), Trouble>,
 ) -> Result<(), Trouble> {
-    let page = open(&options.status, options.wait)?;
+    let page = open(&options.status, options.wait, life)?;
     let fields = page.fields();
     fields.kind.store(kind as u32, Relaxed);
     fields.pid.store(std::process::id(), Relaxed);
@@ -38,8 +47,15 @@ pub(crate) fn with_page(
     done
 }
 
-fn open(path: &Path, must_exist: bool) -> Result<Page, PageError> {
-    if must_exist || path.exists() { Page::open(path) } else { Page::create(path) }
+fn open(path: &Path, must_exist: bool, life: Life) -> Result<Page, PageError> {
+    if !must_exist && life == Life::First && !path.exists() {
+        return Page::create(path);
+    }
+    let page = Page::open(path)?;
+    match (life, page.snapshot().pid) {
+        (Life::Second, _) | (Life::First, 0) => Ok(page),
+        (Life::First, pid) => Err(PageError::Taken { path: path.into(), pid }),
+    }
 }
 
 fn settle(options: &StartOptions) -> Result<(), Trouble> {

@@ -2,6 +2,7 @@
 //! cgroup pays for these pages decides what reclaim finds there, so this says nothing about the cgroup: the
 //! caller is in the right one when it calls.
 
+use crate::options::Text;
 use crate::trouble::Trouble;
 use nix::errno::Errno;
 use nix::sys::mman::mlock;
@@ -43,8 +44,16 @@ fn volatile(byte: &u8) -> u8 {
     unsafe { std::ptr::from_ref(byte).read_volatile() }
 }
 
+/// Pins the text, or leaves it to the kernel.
+pub(crate) fn settle(text: Text) -> Result<(), Trouble> {
+    match text {
+        Text::Pinned => pin(),
+        Text::Evictable => Ok(()),
+    }
+}
+
 /// Locks every mapping of this program's own file. Locks are not inherited over fork(2): every child needs its own.
-pub(crate) fn pin() -> Result<(), Trouble> {
+fn pin() -> Result<(), Trouble> {
     let program =
         std::env::current_exe().map_err(|error| Trouble::system("find its own program file", error))?;
     let maps = std::fs::read_to_string("/proc/self/maps")

@@ -14,8 +14,7 @@ pub(super) fn touch(bytes: u64) -> Result<(), Trouble> {
         return Ok(());
     }
     let length = bytes.next_multiple_of(PAGE);
-    let mut region = Region::new(&Source::Anon, HugePages::Inherit, false, Pages::Zero, length)
-        .map_err(|error| Trouble::system(format!("map {length} bytes for a beat"), error))?;
+    let mut region = Region::new(&Source::Anon, HugePages::Inherit, false, Pages::Zero, length)?;
     region.touch(0, length, || {});
     Ok(())
 }

@@ -25,6 +25,14 @@ pub enum PageError {
         /// Why not.
         source: io::Error,
     },
+    /// Some actor writes, or wrote, this page: its counts would be mixed with those of another.
+    #[error("the status page {} belongs to process {pid}: use a new one for every actor", path.display())]
+    Taken {
+        /// The page.
+        path: PathBuf,
+        /// The actor.
+        pid: u32,
+    },
     /// The file is not a status page of this version.
     #[error("{} is not a status page that this program can use", path.display())]
     Decode {

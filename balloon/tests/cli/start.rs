@@ -1,0 +1,131 @@
+//! From the start to the release: page, oom_score_adj, name, wait.
+
+use crate::actor::{Actor, BALLOON, BYSTANDER, until};
+use balloon::status::{Kind, Page, Phase, read};
+use nix::sys::prctl::set_child_subreaper;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::process::Command;
+
+#[test]
+fn a_balloon_takes_nothing_until_it_is_released_and_then_reaches_its_total() {
+    let actor = Actor::waiting(BALLOON, &["--total", "64M"]);
+    let before = actor.page.snapshot();
+    assert_eq!((before.kind(), before.touched, before.started_ns), (Some(Kind::Anon), 0, 0));
+    assert_eq!((before.total, before.pid), (64 << 20, actor.pid()));
+    assert!(actor.field("VmRSS") < 16 << 10);
+    actor.page.release();
+    let reached = actor.until("the self-check is done", |snapshot| snapshot.resident_checked > 0);
+    assert_eq!((reached.touched, reached.phase()), (64 << 20, Some(Phase::Holding)));
+    assert!(reached.resident_checked >= 60 << 20 && reached.minor_faults > 0);
+    assert!(reached.started_ns > 0 && reached.reached_ns > reached.started_ns);
+    assert_eq!((reached.steps, reached.gaps().count()), (32, 32));
+}
+
+#[test]
+fn the_oom_score_adj_is_set_before_the_release() {
+    let actor = Actor::waiting_with("500", BYSTANDER, &["sleeper"]);
+    assert_eq!(actor.proc("oom_score_adj"), "500");
+}
+
+#[test]
+fn an_oom_score_adj_that_the_kernel_refuses_is_a_failure_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let status = dir.path().join("status");
+    let done = Command::new("setpriv")
+        .args([
+            "--bounding-set",
+            "-sys_resource",
+            BALLOON,
+            "--total",
+            "1M",
+            "--oom-score-adj",
+            "-300",
+            "--status",
+        ])
+        .arg(&status)
+        .output()
+        .unwrap();
+    assert_eq!(done.status.code(), Some(3), "{}", String::from_utf8_lossy(&done.stderr));
+    let snapshot = read(&status).unwrap();
+    assert_eq!((snapshot.touched, snapshot.errno), (0, 13));
+    assert_eq!(
+        snapshot.text(),
+        "cannot write -300 to /proc/self/oom_score_adj: Permission denied (os error 13)"
+    );
+}
+
+#[test]
+fn a_name_that_imitates_the_kernel_log_is_taken_as_it_is() {
+    let actor = Actor::waiting(BALLOON, &["--total", "1M", "--comm", "x,pid=1,uid=0 ("]);
+    assert_eq!(actor.proc("comm"), "x,pid=1,uid=0 (");
+}
+
+#[test]
+fn an_actor_that_is_not_released_gives_up() {
+    let mut actor = Actor::waiting(BALLOON, &["--total", "1M", "--wait-timeout", "0.2"]);
+    assert_eq!(actor.ended().code(), Some(5));
+    let snapshot = actor.page.snapshot();
+    assert_eq!((snapshot.phase(), snapshot.touched), (Some(Phase::Failed), 0));
+    assert!(snapshot.text().contains("not released within 0.2 s"), "{}", snapshot.text());
+}
+
+#[test]
+fn an_actor_whose_parent_dies_during_the_wait_ends() {
+    set_child_subreaper(true).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let status = dir.path().join("status");
+    let page = Page::create(&status).unwrap();
+    let mut parent = Command::new("sh")
+        .args(["-c", "\"$0\" --status \"$1\" --wait --oom-score-adj 0 sleeper & wait"])
+        .args([BYSTANDER.as_ref(), status.as_os_str()])
+        .spawn()
+        .unwrap();
+    let pid = until("it waits", || {
+        let snapshot = page.snapshot();
+        (snapshot.phase() == Some(Phase::Waiting)).then_some(Pid::from_raw(snapshot.pid.try_into().unwrap()))
+    });
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    let status = until("the orphan ends", || {
+        waitpid(pid, Some(WaitPidFlag::WNOHANG)).ok().filter(|status| *status != WaitStatus::StillAlive)
+    });
+    assert_eq!(status, WaitStatus::Exited(pid, 4));
+    assert!(page.snapshot().text().contains("the parent process"), "{}", page.snapshot().text());
+}
+
+#[test]
+fn the_page_survives_a_sigkill() {
+    let mut actor = Actor::start(BALLOON, &["--total", "32M"]);
+    actor.until_holding();
+    let status = actor.kill();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+    let snapshot = read(&actor.status).unwrap();
+    assert_eq!((snapshot.phase(), snapshot.touched), (Some(Phase::Holding), 32 << 20));
+}
+
+#[test]
+fn a_page_serves_one_actor_only() {
+    let mut actor = Actor::start(BALLOON, &["--total", "1M", "--hold", "0"]);
+    assert!(actor.ended().success());
+    let again =
+        Command::new(BALLOON).arg("--status").arg(&actor.status).args(["--total", "1M"]).output().unwrap();
+    assert_eq!(again.status.code(), Some(3));
+    let words = String::from_utf8(again.stderr).unwrap();
+    assert!(words.contains(&format!("belongs to process {}", actor.pid())), "{words}");
+    assert_eq!(actor.page.snapshot().phase(), Some(Phase::Done));
+}
+
+#[test]
+fn a_page_that_is_missing_is_an_error_when_somebody_else_should_have_made_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = dir.path().join("missing");
+    let done = Command::new(BALLOON)
+        .arg("--status")
+        .arg(&missing)
+        .args(["--total", "1M", "--wait", "--oom-score-adj", "0"])
+        .output()
+        .unwrap();
+    assert_eq!(done.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&done.stderr).contains("cannot open the status page"));
+}
