@@ -1,0 +1,263 @@
+//! What host and agent say to each other: one JSON object a line over the control port, and frames of raw bytes over
+//! the data port.
+//!
+//! Every request carries an id that its answers repeat, so that several commands run at once. A command that a signal
+//! ended is [`Exit::Signal`] and never an exit code: somebody who reads "no code" as "0" would take a process that the
+//! OOM killer got for a success.
+//!
+//! Data frames: `id: u64, length: u32, bytes`, little endian; a length of 0 ends the transfer.
+
+use std::io::{self, Read, Write};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// Name of the virtio-serial port that carries requests and answers.
+pub const CONTROL_PORT: &str = "bulkhead.control";
+/// Name of the virtio-serial port that carries file contents.
+pub const DATA_PORT: &str = "bulkhead.data";
+/// Longest run of bytes in one data frame, and in one piece of output.
+pub const CHUNK: usize = 32 * 1024;
+
+/// Host → guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Chosen by the host, never used twice on one guest.
+    pub id: u64,
+    /// What is wanted.
+    pub ask: Ask,
+}
+
+/// What the host can ask for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Ask {
+    /// Answered with [`Answer::Done`] at once, also while commands run.
+    Ping,
+    /// Start a command; [`Answer::Started`], then output, then [`Answer::Exited`].
+    Exec {
+        /// Program (searched in PATH) and arguments.
+        argv: Vec<String>,
+        /// The whole environment, but for PATH, HOME and LANG which have defaults.
+        env: Vec<(String, String)>,
+        /// Working directory; `/` when absent.
+        cwd: Option<String>,
+    },
+    /// Send a signal to the process group of a running command.
+    Kill {
+        /// The id of its [`Ask::Exec`].
+        exec: u64,
+        /// Signal number.
+        signal: i32,
+    },
+    /// Set CLOCK_REALTIME (a clone wakes up at the time its template was frozen).
+    SetClock {
+        /// Seconds since 1970.
+        seconds: i64,
+        /// And nanoseconds.
+        nanoseconds: i64,
+    },
+    /// Unpack the tar that starts at the first byte of a file or block device.
+    Unpack {
+        /// The archive.
+        from: String,
+        /// Directory it is unpacked in.
+        into: String,
+    },
+    /// Send a file, or a directory as a tar, over the data port; [`Answer::Sending`], then [`Answer::Sent`].
+    Fetch {
+        /// Absolute path.
+        path: String,
+    },
+    /// Switch the machine off without ceremony, like pulling the plug.
+    PowerOff,
+}
+
+/// Guest → host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reply {
+    /// The id of the request; 0 for what the agent says on its own.
+    pub id: u64,
+    /// What it says.
+    pub answer: Answer,
+}
+
+/// What the agent can say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Answer {
+    /// Id 0: the agent has (re)started and knows of no command.
+    Ready,
+    /// The request is done.
+    Done,
+    /// The request failed, for the reason given.
+    Failed(String),
+    /// The command runs.
+    Started {
+        /// Its process id, which is also its process group and session.
+        pid: i32,
+    },
+    /// The command wrote something.
+    Output {
+        /// Where to.
+        stream: Stream,
+        /// What, in base64.
+        data: String,
+    },
+    /// The command has ended and all it wrote itself has been sent.
+    Exited(Exit),
+    /// The data port carries the content from now on.
+    Sending(Content),
+    /// The data port has carried it all.
+    Sent {
+        /// Length in bytes.
+        bytes: u64,
+        /// [`Digest`](crate::digest::Digest) of the bytes.
+        digest: u64,
+    },
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exit {
+    /// It returned this exit code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+impl Exit {
+    /// Exit code 0, and nothing else.
+    #[must_use]
+    pub fn success(self) -> bool {
+        self == Self::Code(0)
+    }
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(signal) => match nix::sys::signal::Signal::try_from(*signal) {
+                Ok(signal) => write!(f, "{signal}"),
+                Err(_) => write!(f, "signal {signal}"),
+            },
+        }
+    }
+}
+
+/// Which of a command's two outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// What a fetched path is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Content {
+    /// The bytes of a regular file.
+    File,
+    /// A tar of a directory's content.
+    Tar,
+}
+
+/// Writes one message and its line end in one call, so that messages of several threads never mix.
+///
+/// # Errors
+/// The port is gone.
+pub fn send<T: Serialize>(to: &mut impl Write, message: &T) -> io::Result<()> {
+    let mut line = serde_json::to_vec(message)?;
+    line.push(b'\n');
+    to.write_all(&line)
+}
+
+/// Reads one message from a line; `None` for a line that is not one (noise from before the other end was there).
+#[must_use]
+pub fn parse<T: DeserializeOwned>(line: &[u8]) -> Option<T> {
+    serde_json::from_slice(line).ok()
+}
+
+/// Writes one data frame.
+///
+/// # Errors
+/// The port is gone.
+pub fn send_frame(to: &mut impl Write, id: u64, bytes: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+    let mut frame = Vec::with_capacity(12 + bytes.len());
+    frame.extend_from_slice(&id.to_le_bytes());
+    frame.extend_from_slice(&length.to_le_bytes());
+    frame.extend_from_slice(bytes);
+    to.write_all(&frame)
+}
+
+/// Reads one data frame.
+///
+/// # Errors
+/// The port is gone, or the frame is longer than any that [`send_frame`] is given.
+pub fn read_frame(from: &mut impl Read) -> io::Result<(u64, Vec<u8>)> {
+    let mut head = [0; 12];
+    from.read_exact(&mut head)?;
+    let (id, length) = head.split_at(8);
+    let id = u64::from_le_bytes(id.try_into().map_err(io::Error::other)?);
+    let length = u32::from_le_bytes(length.try_into().map_err(io::Error::other)?) as usize;
+    if length > CHUNK {
+        return Err(io::Error::other(format!("a data frame of {length} bytes is longer than {CHUNK}")));
+    }
+    let mut bytes = vec![0; length];
+    from.read_exact(&mut bytes)?;
+    Ok((id, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(Answer::Ready, r#"{"id":7,"answer":"ready"}"#)]
+    #[case(Answer::Exited(Exit::Code(0)), r#"{"id":7,"answer":{"exited":{"code":0}}}"#)]
+    #[case(Answer::Exited(Exit::Signal(9)), r#"{"id":7,"answer":{"exited":{"signal":9}}}"#)]
+    #[case(Answer::Sending(Content::Tar), r#"{"id":7,"answer":{"sending":"tar"}}"#)]
+    fn an_answer_is_one_readable_line(#[case] answer: Answer, #[case] line: &str) {
+        let reply = Reply { id: 7, answer };
+        let mut sent = Vec::new();
+        send(&mut sent, &reply).unwrap();
+        assert_eq!(String::from_utf8(sent).unwrap(), format!("{line}\n"));
+        assert_eq!(parse(line.as_bytes()), Some(reply));
+    }
+
+    #[test]
+    fn an_exit_without_code_or_signal_is_no_exit() {
+        assert_eq!(parse::<Reply>(br#"{"id":7,"answer":{"exited":{}}}"#), None);
+        assert_eq!(parse::<Reply>(br#"{"id":7,"answer":"exited"}"#), None);
+    }
+
+    #[test]
+    fn only_exit_code_zero_is_success() {
+        assert!(Exit::Code(0).success());
+        assert!(!Exit::Code(1).success());
+        assert!(!Exit::Signal(0).success());
+        assert_eq!(Exit::Signal(9).to_string(), "SIGKILL");
+    }
+
+    #[test]
+    fn frames_come_back_and_an_absurd_length_is_refused() {
+        let mut wire = Vec::new();
+        send_frame(&mut wire, 3, b"bytes").unwrap();
+        send_frame(&mut wire, 3, b"").unwrap();
+        let mut from = wire.as_slice();
+        assert_eq!(read_frame(&mut from).unwrap(), (3, b"bytes".to_vec()));
+        assert_eq!(read_frame(&mut from).unwrap(), (3, Vec::new()));
+
+        let mut absurd = vec![0; 8];
+        absurd.extend_from_slice(&u32::MAX.to_le_bytes());
+        assert!(read_frame(&mut absurd.as_slice()).is_err());
+    }
+}
