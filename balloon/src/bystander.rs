@@ -25,6 +25,9 @@ use std::convert::Infallible;
 pub fn run(options: &BystanderOptions) -> Result<(), Trouble> {
     check(&options.role)?;
     start::with_page(&options.start, kind(&options.role), Life::First, |page| {
+        if matches!(options.role, Role::Sleeper) {
+            sleeper::lock()?;
+        }
         start::wait(page, &options.start)?;
         work(&options.role, page).map(|never| match never {})
     })

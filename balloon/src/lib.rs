@@ -18,9 +18,10 @@ pub mod profile;
 mod quantity;
 mod recorder;
 mod resident;
-pub mod start;
+mod start;
 pub mod status;
 mod text;
 mod trouble;
 
+pub use start::finish;
 pub use trouble::Trouble;

@@ -106,8 +106,8 @@ pub struct BalloonOptions {
     /// With --kind file: a file to create on a disk. It is unlinked at once, so that nothing remains of it.
     #[arg(long, value_name = "PATH")]
     pub file: Option<PathBuf>,
-    /// How much to touch between two reports: a multiple of 4096 (of 2M with --huge-pages always). Without it 1M with
-    /// --huge-pages never and a --rate, else 2M.
+    /// How much to touch between two reports: a multiple of 4096 (of 2M with --huge-pages always). Without it 2M as fast
+    /// as possible; with a --rate a quarter of a second's worth, at most 2M (1M with --huge-pages never).
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub step: Option<u64>,
     /// How fast to climb, in bytes per second; 0 means as fast as possible.

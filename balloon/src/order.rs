@@ -93,15 +93,23 @@ impl Order {
 
 fn step(options: &BalloonOptions, profile: &Profile, unit: u64) -> Result<u64, Trouble> {
     match options.step {
-        // A fault may bring in a whole huge page (unless forbidden), so that finer steps would report less than is held.
-        None if options.huge_pages == HugePages::Never && !profile.is_unpaced() => Ok(1 << 20),
-        None => Ok(HUGE),
+        None => Ok(default_step(options.huge_pages, profile, unit)),
         Some(0) => Err(Trouble::Usage("--step is 0: the balloon would never grow".into())),
         Some(step) if step % unit != 0 => {
             Err(Trouble::Usage(format!("--step is {step}, not a multiple of the {unit} bytes of a page")))
         }
         Some(step) => Ok(step),
     }
+}
+
+/// Large enough to be fast, small enough to report four times a second.
+fn default_step(huge: HugePages, profile: &Profile, unit: u64) -> u64 {
+    if profile.is_unpaced() {
+        return HUGE;
+    }
+    // Unless forbidden, a fault may bring in a huge page; steps of that size report what is held.
+    let largest = if huge == HugePages::Never { HUGE / 2 } else { HUGE };
+    (profile.speed() / 4 / unit * unit).clamp(unit, largest)
 }
 
 fn source(options: &BalloonOptions) -> Result<Source, Trouble> {

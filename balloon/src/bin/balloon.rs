@@ -1,8 +1,7 @@
 //! The balloon's command line → a balloon.
 
-use balloon::inflate;
 use balloon::options::BalloonOptions;
-use balloon::start::finish;
+use balloon::{finish, inflate};
 use clap::Parser;
 use std::process::ExitCode;
 

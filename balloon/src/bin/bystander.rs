@@ -1,8 +1,7 @@
 //! The bystander's command line → a bystander.
 
-use balloon::bystander;
 use balloon::options::BystanderOptions;
-use balloon::start::finish;
+use balloon::{bystander, finish};
 use clap::Parser;
 use std::process::ExitCode;
 

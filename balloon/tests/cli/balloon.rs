@@ -63,6 +63,13 @@ fn a_growing_balloon_passes_its_total() {
 }
 
 #[test]
+fn slow_growth_is_reported_in_small_steps() {
+    let actor = Actor::start(BALLOON, &["--total", "1M", "--profile", "grow", "--rate", "256K"]);
+    let snapshot = actor.until("it has grown a little", |snapshot| snapshot.steps >= 2);
+    assert!(snapshot.touched < MIB, "{}", snapshot.touched);
+}
+
+#[test]
 fn retouching_goes_on_after_the_total() {
     let actor = Actor::start(BALLOON, &["--total", "8M", "--retouch", "5"]);
     let held = actor.until_holding();
