@@ -24,16 +24,19 @@ pub mod size;
 pub mod span;
 pub mod twin;
 
+mod check;
 mod file;
 mod load;
 mod locate;
 mod read;
 mod references;
+mod schema;
 mod suggest;
 
 pub use actor::{Actor, Role};
 pub use bytes::Bytes;
 pub use cgroup::{Cgroup, Parent, Place};
+pub use check::check;
 pub use diagnostic::{Diagnostic, Invalid, Severity};
 pub use expectation::{Claim, Expectation, Reached};
 pub use id::{Id, UnitName};
@@ -46,8 +49,10 @@ pub use protect::Protect;
 pub use read::Malformed;
 pub use requires::Requires;
 pub use safety::Safety;
+pub use schema::schema;
 pub use size::{LimitRef, SizeExpr};
 pub use span::Span;
+pub use suggest::nearest;
 pub use twin::Twin;
 
 /// The version of the file format that this program reads.
@@ -234,3 +239,6 @@ impl Scenario {
         ids
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,8 +42,8 @@ pub enum Claim {
     Survives(Vec<Id>),
     /// A number stays within bounds.
     Metric(MetricClaim),
-    /// A cgroup hangs between its high and its max, and nobody acts.
-    Livelock(Livelock),
+    /// A cgroup does not hang between its high and its max with nobody acting.
+    NoLivelock(Livelock),
 }
 
 impl Claim {
@@ -55,13 +55,13 @@ impl Claim {
             Self::OnlyVictims(_) => "only-victims",
             Self::Survives(_) => "survives",
             Self::Metric(_) => "metric",
-            Self::Livelock(_) => "livelock",
+            Self::NoLivelock(_) => "no-livelock",
         }
     }
 }
 
 /// The keys of which a table has exactly one.
-const CLAIMS: [&str; 5] = ["kill", "only-victims", "survives", "metric", "livelock"];
+const CLAIMS: [&str; 5] = ["kill", "only-victims", "survives", "metric", "no-livelock"];
 
 impl FromTable for Expectation {
     const LABEL: &'static str = "expectation";
@@ -75,7 +75,9 @@ impl FromTable for Expectation {
         let survives =
             table.optional("survives", "these actors are the same processes at the end").map(Claim::Survives);
         let metric = MetricClaim::read_keys(table).map(Claim::Metric);
-        let livelock = table.optional("livelock", "a cgroup hangs between high and max").map(Claim::Livelock);
+        let livelock = table
+            .optional("no-livelock", "a cgroup does not hang between high and max")
+            .map(Claim::NoLivelock);
         exactly_one(table)?;
         let claim = kill.or(only).or(survives).or(metric).or(livelock)?;
         Some(Self { id: id?, claim })
@@ -128,10 +130,10 @@ pub struct Livelock {
 }
 
 impl FromTable for Livelock {
-    const LABEL: &'static str = "livelock";
+    const LABEL: &'static str = "no-livelock";
 
     fn from_table(table: &mut Table<'_, '_>) -> Option<Self> {
-        let cgroup = table.required("cgroup", "the cgroup that hangs");
+        let cgroup = table.required("cgroup", "the cgroup that must not hang");
         let hog = table.required("hog", "the actor whose progress is measured");
         Some(Self { cgroup: cgroup?, hog: hog? })
     }

@@ -6,7 +6,6 @@
 use std::path::Path;
 
 use schemars::{Schema, SchemaGenerator, json_schema};
-use toml::Spanned;
 use toml::de::DeTable;
 
 use super::cgroup::{self, Cgroup};
@@ -27,8 +26,7 @@ pub(super) fn parse(path: &str, text: &str) -> Result<Scenario, Invalid> {
     }
     let mut scenario = None;
     if reader.problems.is_empty() {
-        let start = Spanned::new(0..0, ()).span();
-        scenario = read_entries("the scenario", start, tree.get_ref(), &mut reader, Scenario::from_table);
+        scenario = read_entries("the scenario", 0..0, tree.get_ref(), &mut reader, Scenario::from_table);
         let id = Path::new(path).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let id = reader.accept(id.parse().map_err(|refused: Malformed| file_name(&refused)), 0..0);
         scenario =
@@ -69,7 +67,7 @@ impl FromTable for Scenario {
         let reached = table.required("reached", "how it is known that the stress arrived");
         let expects: Option<Vec<_>> = table.required("expect", "the claims");
         let twins = table.node("twin", false, "the ways to break it on purpose", twins_schema);
-        if actors.is_none() && !table.describes() {
+        if actors.is_none() {
             table.reader.error(0..0, "the scenario has no [[actor]]: nothing would happen");
         }
         let cgroups = cgroups.map_or(Some(Vec::new()), |node| read_cgroups(node, table.reader));

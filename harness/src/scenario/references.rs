@@ -242,8 +242,8 @@ impl<'s> Names<'s> {
                         }
                     }
                 }
-                Claim::Livelock(livelock) => {
-                    let path = join(&path, &["livelock".into()]);
+                Claim::NoLivelock(livelock) => {
+                    let path = join(&path, &["no-livelock".into()]);
                     let (actors, cgroups) = (self.actors.clone(), self.cgroups.clone());
                     self.known("cgroup", &livelock.cgroup, &cgroups, &join(&path, &["cgroup".into()]));
                     self.known("actor", &livelock.hog, &actors, &join(&path, &["hog".into()]));

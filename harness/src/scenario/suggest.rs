@@ -4,7 +4,7 @@
 //! not count. It never guesses across more than a third of the name.
 
 /// The candidate nearest to `wrong`, if one is near enough to be meant.
-pub(super) fn nearest<'c>(wrong: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
+pub fn nearest<'c>(wrong: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
     let folded = fold(wrong);
     let allowed = (folded.len() / 3).max(1);
     candidates

@@ -52,11 +52,11 @@ machine. A sample that could not be read makes it inconclusive, never a pass.",
         example: "metric = \"canary:gap.p99\"\nmax = { percent = 200, of-phase = \"baseline\" }\nduring = \"stress\"",
     },
     Family {
-        name: "livelock",
-        about: "The cgroup hangs and nobody acts. Told from signs that must hold together: usage stays between MemoryHigh \
+        name: "no-livelock",
+        about: "The cgroup does not hang with nobody acting. It hangs when these signs hold together: usage stays between MemoryHigh \
 and MemoryMax, the hog's progress is below 5 % of what it was before, its pressure is full for at least 80 % of the time, \
 and oom_kill stays flat. Pressure alone is not enough: it is also high where a lone hog is throttled and dies later.",
-        example: "livelock = { cgroup = \"work\", hog = \"hog\" }",
+        example: "no-livelock = { cgroup = \"work\", hog = \"hog\" }",
     },
     Family {
         name: "reached",

@@ -1,0 +1,135 @@
+//! A scenario that reads well → what is still wrong with it: the arithmetic, assuming that the policy under test is broken.
+//!
+//! Every rule is judged for the scenario and again for each twin, because a twin takes away what kept the numbers
+//! small. Nothing is asked of a machine: where memory counts, `[requires] memory` stands for it.
+
+use super::bytes::Bytes;
+use super::cgroup::{Parent, Place};
+use super::diagnostic::{Diagnostic, Source};
+use super::locate::{Step, locate};
+use super::{Actor, Scenario};
+
+mod claims;
+mod memory;
+mod time;
+mod twins;
+mod units;
+
+/// What is wrong with a scenario beyond its text, in file order. Errors mean that it must not run or cannot prove
+/// anything; warnings, that it proves less than it seems to.
+#[must_use]
+pub fn check(scenario: &Scenario) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let mut base = Checker::new(scenario, scenario, None);
+    time::check(&mut base);
+    memory::check(&mut base);
+    units::check(&mut base);
+    claims::check(&mut base);
+    twins::check(&mut base);
+    found.append(&mut base.problems);
+    let known: Vec<String> = found.iter().map(|problem| problem.message.clone()).collect();
+    for (index, twin) in scenario.twins.iter().enumerate() {
+        let Ok(changed) = scenario.twin(&twin.id) else {
+            continue;
+        };
+        let mut checker = Checker::new(scenario, &changed, Some(index));
+        time::check(&mut checker);
+        memory::check_total(&mut checker);
+        units::check(&mut checker);
+        let prefix = prefix(&twin.id);
+        // What is wrong with the scenario already is wrong with each twin: once is enough.
+        checker
+            .problems
+            .retain(|problem| !known.iter().any(|first| problem.message == format!("{prefix}{first}")));
+        found.append(&mut checker.problems);
+    }
+    found.sort_by_key(|problem| problem.span.start);
+    found
+}
+
+/// How a message about a twin begins.
+fn prefix(twin: &str) -> String {
+    format!("in twin `{twin}`: ")
+}
+
+/// One scenario or twin under check.
+struct Checker<'s> {
+    /// As written: gives places in the file.
+    written: &'s Scenario,
+    /// As it runs: a twin's changes applied.
+    scenario: &'s Scenario,
+    /// The twin's place in the file.
+    twin: Option<usize>,
+    source: Source,
+    problems: Vec<Diagnostic>,
+}
+
+impl<'s> Checker<'s> {
+    fn new(written: &'s Scenario, scenario: &'s Scenario, twin: Option<usize>) -> Self {
+        let source = Source::new(&written.path, &written.text);
+        Self { written, scenario, twin, source, problems: Vec::new() }
+    }
+
+    /// An error at `path`; in a twin, at the twin, and saying so.
+    fn error(&mut self, path: &[Step<'_>], message: impl Into<String>) -> &mut Diagnostic {
+        self.push(path, message.into(), Diagnostic::error)
+    }
+
+    /// A warning at `path`; in a twin, at the twin, and saying so.
+    fn warn(&mut self, path: &[Step<'_>], message: impl Into<String>) -> &mut Diagnostic {
+        self.push(path, message.into(), Diagnostic::warning)
+    }
+
+    fn push(
+        &mut self,
+        path: &[Step<'_>],
+        message: String,
+        kind: fn(&Source, std::ops::Range<usize>, String) -> Diagnostic,
+    ) -> &mut Diagnostic {
+        let diagnostic = match (self.twin, &self.scenario.variant) {
+            (Some(index), Some(name)) => {
+                let span = locate(&self.source.text, &["twin".into(), index.into(), "id".into()]);
+                kind(&self.source, span, format!("{}{message}", prefix(name)))
+            }
+            _ => kind(&self.source, locate(&self.source.text, path), message),
+        };
+        self.problems.push(diagnostic);
+        self.problems.last_mut().expect("one was just pushed")
+    }
+
+    /// The machine's memory as far as the file promises it.
+    fn machine(&self) -> Option<Bytes> {
+        self.scenario.requires.memory
+    }
+
+    /// The declared cgroups from `id` up to the root, and the real slice at their end if they leave the run's own.
+    fn chain(&self, id: &str) -> (Vec<&'s str>, Option<&'s str>) {
+        let mut chain = Vec::new();
+        let mut at = id;
+        while let Some(cgroup) = self.scenario.cgroup(at) {
+            chain.push(&*cgroup.id);
+            match &cgroup.parent {
+                Parent::Run => return (chain, None),
+                Parent::Slice(slice) => return (chain, Some(slice)),
+                Parent::Cgroup(parent) => at = parent,
+            }
+        }
+        (chain, None)
+    }
+
+    /// Whether `actor` runs in the cgroup `id` or below it.
+    fn is_inside(&self, actor: &Actor, id: &str) -> bool {
+        match &actor.place {
+            Place::Cgroup(place) => self.chain(place).0.contains(&id),
+            Place::Slice(_) => false,
+        }
+    }
+
+    /// Where an actor of the file stands; an actor that a twin adds has no such place.
+    fn actor_index(&self, actor: &Actor) -> usize {
+        self.written.actors.iter().position(|other| other.id == actor.id).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests;

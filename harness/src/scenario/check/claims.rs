@@ -1,0 +1,218 @@
+//! Claims that cannot fail, cannot hold, or hold for the wrong reason.
+
+use super::Checker;
+use super::memory::{inside, mib};
+use crate::scenario::actor::{Kind, OomScoreAdjust};
+use crate::scenario::bytes::Bytes;
+use crate::scenario::expectation::{Bound, BoundKind, BoundValue, Claim, Kill, Killer, MetricClaim};
+use crate::scenario::locate::Step;
+use crate::scenario::metric::{Course, Metric, Subject, SubjectKind};
+use crate::scenario::requires::{KernelVersion, SwapNeed};
+
+/// The oldest kernel that is supported; what needs a newer one must say so.
+const OLDEST_KERNEL: KernelVersion = KernelVersion { major: 6, minor: 1 };
+
+/// `memory.current` leads real use by up to so many pages for each CPU (`MEMCG_CHARGE_BATCH`).
+const CHARGE_BATCH_BYTES: u64 = 64 * 4096;
+
+pub(super) fn check(checker: &mut Checker<'_>) {
+    let scenario = checker.scenario;
+    available(checker, &scenario.reached.metric, &["reached".into(), "metric".into()]);
+    for (index, expect) in scenario.expects.iter().enumerate() {
+        let path: [Step<'_>; 2] = ["expect".into(), index.into()];
+        match &expect.claim {
+            Claim::Kill(kill) => check_kill(checker, kill, &path),
+            Claim::Metric(claim) => check_metric(checker, claim, &path),
+            Claim::OnlyVictims(ids) => {
+                let missing = oom_victims(checker).find(|victim| !ids.iter().any(|id| *id == **victim));
+                if let Some(victim) = missing {
+                    let message = format!(
+                        "`{victim}` must be killed by an OOM killer and is not among the only victims"
+                    );
+                    checker.error(&[path[0], path[1], "only-victims".into()], message);
+                }
+            }
+            Claim::Survives(ids) => {
+                let victim = killed(checker).find(|victim| ids.iter().any(|id| *id == **victim));
+                if let Some(victim) = victim {
+                    let message = format!("`{victim}` cannot survive: another expectation says that it dies");
+                    checker.error(&[path[0], path[1], "survives".into()], message);
+                }
+            }
+            Claim::NoLivelock(_) => {}
+        }
+    }
+}
+
+fn kills<'s>(checker: &Checker<'s>) -> impl Iterator<Item = &'s Kill> + use<'s> {
+    checker.scenario.expects.iter().filter_map(|expect| match &expect.claim {
+        Claim::Kill(kill) => Some(kill),
+        _ => None,
+    })
+}
+
+fn killed<'s>(checker: &Checker<'s>) -> impl Iterator<Item = &'s str> + use<'s> {
+    kills(checker).map(|kill| &*kill.victim)
+}
+
+fn oom_victims<'s>(checker: &Checker<'s>) -> impl Iterator<Item = &'s str> + use<'s> {
+    kills(checker).filter(|kill| !matches!(kill.by, Killer::Signal | Killer::Exit)).map(|kill| &*kill.victim)
+}
+
+fn check_kill(checker: &mut Checker<'_>, kill: &Kill, path: &[Step<'_>; 2]) {
+    let path = [path[0], path[1], "kill".into()];
+    let scenario = checker.scenario;
+    let Some(victim) = scenario.actor(&kill.victim) else {
+        return;
+    };
+    let by_oom = matches!(kill.by, Killer::Memcg | Killer::Global);
+    if by_oom && victim.oom_score_adjust == OomScoreAdjust::NEVER {
+        checker.error(
+            &path,
+            format!("the kernel's OOM killer never takes `{}`: OOMScoreAdjust is -1000", victim.id),
+        );
+    }
+    let machine = checker.machine().unwrap_or(Bytes(u64::MAX));
+    if let Some(limit) = &kill.limit {
+        let path = [path[0], path[1], path[2], "limit".into()];
+        if !checker.is_inside(victim, limit) {
+            let message =
+                format!("`{}` does not run in `{limit}` or below it: that limit cannot kill it", victim.id);
+            checker.error(&path, message);
+        }
+        match scenario.limit(limit, "MemoryMax").and_then(|limit| limit.resolve(machine)) {
+            None => {
+                checker.error(&path, format!("`{limit}` has no MemoryMax that could be hit"));
+            }
+            Some(cap) => {
+                let taken = inside(checker, limit, machine);
+                if taken <= cap {
+                    let message = format!(
+                        "the balloons in `{limit}` take {} and fit under its cap of {}",
+                        mib(taken),
+                        mib(cap)
+                    );
+                    checker.error(&path, message);
+                }
+            }
+        }
+    }
+    let Some(at) = &kill.at else {
+        return;
+    };
+    let size = scenario
+        .base_limit(&at.of)
+        .and_then(|limit| limit.resolve(machine))
+        .map(|limit| at.percent.of(limit.0));
+    let cpus = scenario.requires.cpus.unwrap_or(2);
+    let batch = CHARGE_BATCH_BYTES * u64::from(cpus);
+    if let Some(size) = size.filter(|size| at.within_percent.of(*size) < batch) {
+        let message = format!(
+            "{} of {} is less than the {} by which charges are batched on {cpus} CPUs",
+            at.within_percent,
+            mib(Bytes(size)),
+            mib(Bytes(batch))
+        );
+        let path = [path[0], path[1], path[2], "at".into(), "within-percent".into()];
+        checker.warn(&path, message).notes.push(
+            "the kernel charges 64 pages at a time for each CPU: memory.current leads real use".to_owned(),
+        );
+    }
+}
+
+fn check_metric(checker: &mut Checker<'_>, claim: &MetricClaim, path: &[Step<'_>; 2]) {
+    let metric = &claim.metric;
+    available(checker, metric, &[path[0], path[1], "metric".into()]);
+    fits_actor(checker, metric, &[path[0], path[1], "metric".into()]);
+    let swap = metric.info.name.contains("swap") && claim.bounds.iter().any(|bound| bound.kind.is_upper());
+    if swap && !matches!(checker.scenario.requires.swap, Some(SwapNeed::AtLeast(_))) {
+        checker
+            .warn(
+                &[path[0], path[1], "metric".into()],
+                format!("`{metric}` is vacuous without swap: it stays 0"),
+            )
+            .help
+            .push("add `swap` to [requires], such as swap = \"256M\"".to_owned());
+    }
+    for bound in &claim.bounds {
+        let key = bound.kind.to_string();
+        check_bound(checker, claim, bound, &[path[0], path[1], key.as_str().into()]);
+    }
+}
+
+fn check_bound(checker: &mut Checker<'_>, claim: &MetricClaim, bound: &Bound, path: &[Step<'_>; 3]) {
+    let info = claim.metric.info;
+    let nothing = match &bound.value {
+        BoundValue::Exact(quantity) => quantity.raw() == 0,
+        BoundValue::Limit(share) => share.percent.0 == 0,
+        BoundValue::Phase(share) => share.percent.0 == 0,
+    };
+    // Only a gauge can fall, so only a gauge's change can be below 0.
+    let may_fall = info.course == Course::Gauge && bound.kind != BoundKind::Min;
+    if nothing && !bound.kind.is_upper() && !may_fall {
+        checker
+            .error(path, format!("`{}` of 0 cannot fail: `{}` is never below it", bound.kind, claim.metric));
+    }
+    let absolute = matches!(bound.kind, BoundKind::Max | BoundKind::Min);
+    if absolute && info.course == Course::Counter && info.subject == SubjectKind::Host {
+        checker
+            .error(
+                path,
+                format!(
+                    "`{}` counts since the machine booted: its value says nothing about this run",
+                    claim.metric
+                ),
+            )
+            .help
+            .push(format!("use `{}-delta` or `{}-rate`", bound.kind, bound.kind));
+    }
+    if !absolute && info.course == Course::Statistic {
+        let message =
+            format!("`{}` is one number for a whole phase: only `max` and `min` bound it", claim.metric);
+        checker.error(path, message);
+    }
+    if let BoundValue::Phase(share) = &bound.value
+        && share.of_phase == claim.during
+    {
+        checker
+            .error(path, format!("this compares the {} with itself", claim.during))
+            .help
+            .push("add `during = \"stress\"`, or another phase than the one it is compared with".to_owned());
+    }
+}
+
+/// A metric that the oldest supported kernel does not have makes the scenario inconclusive there.
+fn available(checker: &mut Checker<'_>, metric: &Metric, path: &[Step<'_>]) {
+    let has = checker.scenario.requires.kernel.unwrap_or(OLDEST_KERNEL).max(OLDEST_KERNEL);
+    if let Some((major, minor)) = metric.info.since_kernel
+        && (KernelVersion { major, minor }) > has
+    {
+        checker
+            .warn(
+                path,
+                format!("`{}` needs kernel {major}.{minor}: before, this is inconclusive", metric.name()),
+            )
+            .help
+            .push(format!("add kernel = \"{major}.{minor}\" to [requires], or use another metric"));
+    }
+}
+
+/// An actor that has no such progress keeps it at 0.
+fn fits_actor(checker: &mut Checker<'_>, metric: &Metric, path: &[Step<'_>]) {
+    let Subject::Actor(id) = &metric.subject else {
+        return;
+    };
+    let Some(kind) = checker.scenario.actor(id).map(super::Actor::kind) else {
+        return;
+    };
+    let fits = match metric.info.name {
+        "accepted" => kind == Kind::TcpServer,
+        "steps" | "step.max" => kind == Kind::Balloon,
+        "wakeups" => !matches!(kind, Kind::Balloon | Kind::Sleeper),
+        "gap.p99" | "gap.max" => kind != Kind::Sleeper,
+        _ => true,
+    };
+    if !fits {
+        checker.error(path, format!("`{id}` is a {kind}: its `{}` stays 0", metric.name()));
+    }
+}

@@ -1,0 +1,230 @@
+//! The sizes: what the machine must bear when every cap is broken, and whether the stress can arrive at all.
+
+use super::Checker;
+use crate::scenario::actor::{Actor, MemoryKind, Profile};
+use crate::scenario::bytes::Bytes;
+use crate::scenario::cgroup::Place;
+use crate::scenario::expectation::{BoundKind, BoundValue};
+use crate::scenario::metric::Subject;
+use crate::scenario::percent::Percent;
+use crate::scenario::safety::Safety;
+use crate::scenario::size::SizeExpr;
+
+/// Admission refuses what would take more of the machine's memory than this.
+const ADMITTED: Percent = Percent(9_000);
+
+pub(super) fn check(checker: &mut Checker<'_>) {
+    check_total(checker);
+    sizes(checker);
+    reach(checker);
+}
+
+/// Without any cap, all balloons together must leave the machine alive.
+pub(super) fn check_total(checker: &mut Checker<'_>) {
+    let scenario = checker.scenario;
+    if scenario.safety != Safety::Contained || !scenario.actors.iter().any(|actor| actor.balloon().is_some())
+    {
+        return;
+    }
+    for actor in scenario.actors.iter().filter(|actor| actor.balloon().is_some()) {
+        outside(checker, actor);
+    }
+    let Some(machine) = checker.machine() else {
+        checker
+            .error(
+                &["safety".into()],
+                "a contained scenario with balloons must say how much memory the machine has",
+            )
+            .help
+            .push(
+                "add `memory` to [requires]: without it nobody can show that a broken cap is survived"
+                    .to_owned(),
+            );
+        return;
+    };
+    let mut total: u64 = 0;
+    for actor in &scenario.actors {
+        match worst(checker, actor, machine) {
+            Some(bytes) => total = total.saturating_add(bytes.0),
+            None => return,
+        }
+    }
+    let admitted = ADMITTED.of_bytes(machine);
+    if total > admitted.0 {
+        let message = format!(
+            "with every cap removed the balloons take {}, more than {ADMITTED} ({}) of the {machine} that [requires] promises",
+            mib(Bytes(total)),
+            mib(admitted)
+        );
+        let path = match first_balloon(checker) {
+            Some(index) => vec!["actor".into(), index.into(), "size".into()],
+            None => vec!["safety".into()],
+        };
+        checker
+            .error(&path, message)
+            .help
+            .push("make the balloons smaller, require more memory, or say safety = \"pressure\"".to_owned());
+    }
+}
+
+fn first_balloon(checker: &Checker<'_>) -> Option<usize> {
+    checker.written.actors.iter().position(|actor| actor.balloon().is_some())
+}
+
+/// A contained balloon must sit under the cap that the harness puts around its own run.
+fn outside(checker: &mut Checker<'_>, actor: &Actor) {
+    let slice = match &actor.place {
+        Place::Slice(slice) => Some(slice.to_string()),
+        Place::Cgroup(id) => checker.chain(id).1.map(ToOwned::to_owned),
+    };
+    if let Some(slice) = slice {
+        let index = checker.actor_index(actor);
+        let message = format!(
+            "balloon `{}` ends up in {slice}, outside the cap that the harness puts around a run",
+            actor.id
+        );
+        checker.error(&["actor".into(), index.into(), "in".into()], message).help.push(
+            "a contained balloon runs in a [cgroup.NAME] without `in`; or say safety = \"pressure\""
+                .to_owned(),
+        );
+    }
+}
+
+/// The most an actor can take when nothing stops it; `None` after reporting that there is no such number.
+fn worst(checker: &mut Checker<'_>, actor: &Actor, machine: Bytes) -> Option<Bytes> {
+    let Some(balloon) = actor.balloon() else {
+        return Some(Bytes(0));
+    };
+    if balloon.memory == MemoryKind::File {
+        // Page cache is given back before anything has to die.
+        return Some(Bytes(0));
+    }
+    let index = checker.actor_index(actor);
+    let Some(size) = checker.scenario.resolve(&balloon.size, machine) else {
+        return no_limit(checker, index, &balloon.size);
+    };
+    let grown = match (balloon.profile, balloon.rate) {
+        (Profile::Grow, Some(rate)) => rate.0.saturating_mul(checker.scenario.observe.0.div_ceil(1_000_000)),
+        (Profile::Grow, None) => {
+            checker
+                .error(
+                    &["actor".into(), index.into(), "profile".into()],
+                    format!("balloon `{}` grows for ever, as fast as it can", actor.id),
+                )
+                .help
+                .push("give it a `rate`: then `observe` bounds what it takes".to_owned());
+            return None;
+        }
+        (Profile::Ramp | Profile::Plateau | Profile::Sawtooth, _) => 0,
+    };
+    Some(Bytes(size.0.saturating_add(grown)))
+}
+
+fn no_limit(checker: &mut Checker<'_>, index: usize, size: &SizeExpr) -> Option<Bytes> {
+    let message = format!("{size} is no size: that limit is infinity as this file declares it");
+    checker.error(&["actor".into(), index.into(), "size".into()], message);
+    None
+}
+
+/// What the balloons in and below a cgroup take together.
+pub(super) fn inside(checker: &Checker<'_>, cgroup: &str, machine: Bytes) -> Bytes {
+    let scenario = checker.scenario;
+    let sizes = scenario.actors.iter().filter(|actor| checker.is_inside(actor, cgroup)).filter_map(|actor| {
+        let balloon = actor.balloon()?;
+        if balloon.profile == Profile::Grow {
+            return Some(u64::MAX);
+        }
+        scenario.resolve(&balloon.size, machine).map(|size| size.0)
+    });
+    Bytes(sizes.fold(0, u64::saturating_add))
+}
+
+fn sizes(checker: &mut Checker<'_>) {
+    for (index, actor) in checker.scenario.actors.iter().enumerate() {
+        let Some(balloon) = actor.balloon() else {
+            continue;
+        };
+        let sawtooth = balloon.profile == Profile::Sawtooth;
+        let path = ["actor".into(), index.into()];
+        if sawtooth && (balloon.low.is_none() || balloon.period.is_none()) {
+            checker
+                .error(&path, format!("balloon `{}` is a sawtooth: it needs `low` and `period`", actor.id));
+        }
+        if !sawtooth && (balloon.low.is_some() || balloon.period.is_some()) {
+            let message = format!("balloon `{}` is no sawtooth: `low` and `period` do nothing", actor.id);
+            checker.error(&path, message);
+        }
+        if balloon.size == SizeExpr::Bytes(Bytes(0)) {
+            checker
+                .error(&["actor".into(), index.into(), "size".into()], "a balloon of no bytes takes nothing");
+        }
+    }
+}
+
+/// `[reached]` must be possible: inside the limit, and not more than the balloons have.
+fn reach(checker: &mut Checker<'_>) {
+    let scenario = checker.scenario;
+    let reached = &scenario.reached;
+    let machine = checker.machine().unwrap_or(Bytes(u64::MAX));
+    let path = ["reached".into(), "min".into()];
+    if reached.bound.kind != BoundKind::Min {
+        return;
+    }
+    let wanted = match &reached.bound.value {
+        BoundValue::Exact(quantity) => Some(Bytes(quantity.raw())),
+        BoundValue::Limit(share) => scenario.resolve(&SizeExpr::Limit(share.clone()), machine),
+        BoundValue::Phase(_) => {
+            checker.error(
+                &path,
+                "[reached] is watched while it happens: it cannot wait for a phase's statistic",
+            );
+            return;
+        }
+    };
+    let Some(wanted) = wanted else {
+        checker.error(
+            &path,
+            "a share of no limit is never reached: that limit is infinity as this file declares it",
+        );
+        return;
+    };
+    if wanted == Bytes(0) {
+        checker.error(&path, "a minimum of 0 is reached before anything happens");
+    }
+    match (&reached.metric.subject, reached.metric.info.name) {
+        (Subject::Cgroup(id), "memory.current" | "memory.peak" | "memory.stat.anon") => {
+            let taken = inside(checker, id, machine);
+            if taken < wanted {
+                let message = format!(
+                    "the balloons in `{id}` take {} at most: {} is never reached",
+                    mib(taken),
+                    mib(wanted)
+                );
+                checker.error(&path, message);
+            }
+            let cap = scenario.limit(id, "MemoryMax").and_then(|limit| limit.resolve(machine));
+            if let Some(cap) = cap.filter(|cap| *cap < wanted) {
+                let message = format!("`{id}` is capped at {}: {} is never reached", mib(cap), mib(wanted));
+                checker.error(&path, message);
+            }
+        }
+        (Subject::Actor(id), "touched") => {
+            let size = scenario.actor(id).and_then(|actor| scenario.resolve(&actor.balloon()?.size, machine));
+            if let Some(size) = size.filter(|size| *size < wanted) {
+                let message = format!("`{id}` takes {} at most: {} is never reached", mib(size), mib(wanted));
+                checker.error(&path, message);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A size for messages: MiB, rounded to one decimal.
+pub(super) fn mib(bytes: Bytes) -> String {
+    let tenths = (u128::from(bytes.0) * 10 + (1 << 19)) >> 20;
+    if bytes == Bytes(u64::MAX) {
+        "any amount".to_owned()
+    } else {
+        format!("{}.{} MiB", tenths / 10, tenths % 10)
+    }
+}

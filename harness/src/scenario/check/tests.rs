@@ -1,0 +1,222 @@
+//! Each rule by the smallest change to a scenario that passes all of them.
+
+use rstest::rstest;
+
+use super::check;
+use crate::scenario::Scenario;
+
+const FINE: &str = r#"schema = 1
+title = "t"
+source = "s"
+tags = ["core"]
+safety = "contained"
+deadline = "90s"
+observe = "20s"
+[requires]
+memory = "1G"
+swap = "256M"
+[cgroup.work]
+MemoryMax = "512M"
+MemorySwapMax = "0"
+[[actor]]
+id = "hog"
+kind = "balloon"
+in = "work"
+size = "600M"
+text = "pinned"
+[[actor]]
+id = "canary"
+kind = "heartbeat"
+in = "system.slice"
+every = "20ms"
+[reached]
+metric = "work:memory.peak"
+min = { percent = 95, of = "work.MemoryMax" }
+within = "10s"
+[[expect]]
+id = "killed"
+kill = { victim = "hog", by = "memcg", limit = "work", at = { percent = 100, of = "work.MemoryMax", within-percent = 2 } }
+[[expect]]
+id = "flat"
+metric = "host:swap.out"
+max-delta = 0
+[[expect]]
+id = "only"
+only-victims = ["hog"]
+[[twin]]
+id = "off"
+set = { "work.MemoryMax" = "infinity" }
+must-fail = ["killed"]
+"#;
+
+fn problems(text: &str) -> Vec<String> {
+    let scenario = Scenario::parse("case.toml", text).unwrap_or_else(|error| panic!("{error}"));
+    let kind = |error| if error { "error" } else { "warning" };
+    check(&scenario)
+        .iter()
+        .map(|problem| format!("{}: {}", kind(problem.is_error()), problem.message))
+        .collect()
+}
+
+#[test]
+fn a_sound_scenario_has_no_problems() {
+    assert_eq!(problems(FINE), Vec::<String>::new());
+}
+
+#[rstest]
+#[case("600M", "1000M", "error: with every cap removed the balloons take 1000.0 MiB, more than 90%")]
+#[case("size = \"600M\"", "size = \"95%\"", "error: with every cap removed the balloons take 972.8 MiB")]
+#[case("memory = \"1G\"\n", "", "error: a contained scenario with balloons must say how much memory")]
+#[case("size = \"600M\"", "size = \"600M\"\nprofile = \"grow\"", "error: balloon `hog` grows for ever")]
+#[case(
+    "size = \"600M\"",
+    "size = \"600M\"\nprofile = \"grow\"\nrate = \"20M\"",
+    "error: with every cap removed the balloons take 1000.0 MiB"
+)]
+#[case(
+    "size = \"600M\"",
+    "size = \"600M\"\nprofile = \"sawtooth\"",
+    "error: balloon `hog` is a sawtooth: it needs"
+)]
+#[case("size = \"600M\"", "size = \"600M\"\nlow = \"1M\"", "error: balloon `hog` is no sawtooth")]
+#[case("size = \"600M\"", "size = \"0\"", "error: a balloon of no bytes takes nothing")]
+#[case(
+    "in = \"work\"",
+    "in = \"system.slice\"",
+    "error: balloon `hog` ends up in system.slice, outside the cap"
+)]
+#[case(
+    "MemorySwapMax = \"0\"",
+    "in = \"system.slice\"",
+    "error: balloon `hog` ends up in system.slice, outside the cap"
+)]
+#[case("600M", "400M", "error: the balloons in `work` take 400.0 MiB at most: 486.4 MiB is never reached")]
+#[case("percent = 95", "percent = 110", "error: `work` is capped at 512.0 MiB: 563.2 MiB is never reached")]
+#[case(
+    "min = { percent = 95, of = \"work.MemoryMax\" }",
+    "min = 0",
+    "error: a minimum of 0 is reached before anything happens"
+)]
+#[case("MemoryMax = \"512M\"", "MemoryMax = \"infinity\"", "error: a share of no limit is never reached")]
+#[case(
+    "deadline = \"90s\"",
+    "deadline = \"20s\"",
+    "error: the deadline of 20s ends a run that is watched for 21s"
+)]
+#[case("deadline = \"90s\"", "deadline = \"30s\"", "warning: the deadline leaves less than 10s")]
+#[case("within = \"10s\"", "within = \"25s\"", "error: nobody watches for 25s: observe is 20s")]
+#[case(
+    "every = \"20ms\"",
+    "every = \"20ms\"\ndelay = \"20s\"",
+    "error: `canary` is let go after 20s, when nobody watches"
+)]
+#[case(
+    "text = \"pinned\"",
+    "text = \"pinned\"\nOOMScoreAdjust = -1000",
+    "error: balloon `hog` can never be killed"
+)]
+#[case(
+    "text = \"pinned\"",
+    "text = \"pinned\"\nOOMScoreAdjust = -1000",
+    "error: the kernel's OOM killer never takes `hog`"
+)]
+#[case("MemorySwapMax = \"0\"", "OOMPolicy = \"stop\"", "error: systemd knows no OOMPolicy for a slice")]
+#[case(
+    "MemorySwapMax = \"0\"",
+    "MemoryZSwapMax = \"0\"",
+    "warning: MemoryZSwapMax on a slice needs systemd 253"
+)]
+#[case("MemorySwapMax = \"0\"", "MemoryHigh = \"512M\"", "warning: MemoryHigh never throttles in `work`")]
+#[case("swap = \"256M\"\n", "", "warning: `host:swap.out` is vacuous without swap")]
+#[case("max-delta = 0", "min-delta = 0", "error: `min-delta` of 0 cannot fail")]
+#[case("max-delta = 0", "max = 0", "error: `host:swap.out` counts since the machine booted")]
+#[case("host:swap.out", "work:memory.swap.peak", "warning: `memory.swap.peak` needs kernel 6.5")]
+#[case(
+    "metric = \"host:swap.out\"\nmax-delta = 0",
+    "metric = \"canary:gap.p99\"\nmax-delta = \"1s\"",
+    "error: `canary:gap.p99` is one number for a whole phase"
+)]
+#[case(
+    "metric = \"host:swap.out\"\nmax-delta = 0",
+    "metric = \"canary:gap.p99\"\nmax = { percent = 200, of-phase = \"baseline\" }\nduring = \"baseline\"",
+    "error: this compares the baseline with itself"
+)]
+#[case(
+    "metric = \"host:swap.out\"\nmax-delta = 0",
+    "metric = \"canary:accepted\"\nmin-delta = 1",
+    "error: `canary` is a heartbeat: its `accepted` stays 0"
+)]
+#[case(
+    "within-percent = 2",
+    "within-percent = 0.05",
+    "warning: 0.05% of 512.0 MiB is less than the 0.5 MiB by which charges are batched"
+)]
+#[case(
+    "only-victims = [\"hog\"]",
+    "only-victims = []",
+    "error: `hog` must be killed by an OOM killer and is not among"
+)]
+#[case("only-victims = [\"hog\"]", "survives = [\"hog\"]", "error: `hog` cannot survive")]
+#[case(
+    "set = { \"work.MemoryMax\" = \"infinity\" }",
+    "requires = { memory = \"2G\" }",
+    "error: twin `off` breaks nothing"
+)]
+#[case(
+    "set = { \"work.MemoryMax\" = \"infinity\" }",
+    "set = { \"hog.size\" = \"950M\" }",
+    "error: in twin `off`: with every cap removed the balloons take 950.0 MiB"
+)]
+#[case(
+    "set = { \"work.MemoryMax\" = \"infinity\" }",
+    "set = { \"work.OOMPolicy\" = \"stop\" }",
+    "error: in twin `off`: systemd knows no OOMPolicy for a slice"
+)]
+#[case(
+    "set = { \"work.MemoryMax\" = \"infinity\" }",
+    "set = { \"observe\" = \"90s\" }",
+    "error: in twin `off`: the deadline of 1min 30s ends a run that is watched for 1min 31s"
+)]
+#[case(
+    "[[twin]]\nid = \"off\"\nset = { \"work.MemoryMax\" = \"infinity\" }\nmust-fail = [\"killed\"]\n",
+    "",
+    "error: no [[twin]] breaks this on purpose"
+)]
+fn a_rule_is_found_out(#[case] from: &str, #[case] to: &str, #[case] expected: &str) {
+    assert!(FINE.contains(from), "the case changes nothing");
+    let found = problems(&FINE.replacen(from, to, 1));
+    assert!(
+        found.iter().any(|problem| problem.starts_with(expected)),
+        "expected {expected}\nfound {found:#?}"
+    );
+}
+
+#[test]
+fn a_scenario_that_is_not_core_may_be_without_a_twin_with_a_warning() {
+    let text = FINE.replace("\"core\"", "\"extra\"");
+    let (text, _) = text.split_once("[[twin]]").unwrap();
+    assert_eq!(
+        problems(text),
+        ["warning: no [[twin]] breaks this on purpose: nothing shows that it can fail"]
+    );
+}
+
+#[test]
+fn what_must_not_be_contained_may_take_everything() {
+    let text = FINE.replace("\"contained\"", "\"destructive\"").replace("600M", "100G");
+    assert_eq!(problems(&text), Vec::<String>::new());
+}
+
+#[test]
+fn the_victim_must_run_under_the_limit_that_kills_it() {
+    let text = FINE
+        .replace("[[actor]]\nid = \"hog\"", "[cgroup.other]\nMemoryMax = \"64M\"\n[[actor]]\nid = \"hog\"");
+    let found = problems(&text.replace("limit = \"work\"", "limit = \"other\""));
+    assert_eq!(
+        found,
+        [
+            "error: `hog` does not run in `other` or below it: that limit cannot kill it",
+            "error: the balloons in `other` take 0.0 MiB and fit under its cap of 64.0 MiB",
+        ]
+    );
+}

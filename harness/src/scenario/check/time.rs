@@ -1,0 +1,55 @@
+//! The run must fit into its deadline, and the stress into the time it is watched.
+
+use super::Checker;
+use crate::scenario::Span;
+
+/// Time for starting units, verifying cgroups and proving the cleanup, which the deadline must leave.
+const SLACK: Span = Span::seconds(10);
+
+pub(super) fn check(checker: &mut Checker<'_>) {
+    let scenario = checker.scenario;
+    let watched = scenario.baseline.plus(scenario.observe);
+    if watched >= scenario.deadline {
+        checker
+            .error(
+                &["deadline".into()],
+                format!("the deadline of {} ends a run that is watched for {watched}", scenario.deadline),
+            )
+            .help
+            .push(format!(
+                "baseline ({}) and observe ({}) must fit into it with {SLACK} to spare",
+                scenario.baseline, scenario.observe
+            ));
+    } else if watched.plus(SLACK) > scenario.deadline {
+        checker
+            .warn(&["deadline".into()], "the deadline leaves less than 10s for starting and cleaning up")
+            .help
+            .push(format!("make it at least {}", watched.plus(SLACK)));
+    }
+    // A twin may be watched for less; then the shorter of the two counts for `reached`.
+    if checker.twin.is_none() && scenario.reached.within > scenario.observe {
+        let (within, observe) = (scenario.reached.within, scenario.observe);
+        checker
+            .error(
+                &["reached".into(), "within".into()],
+                format!("nobody watches for {within}: observe is {observe}"),
+            )
+            .help
+            .push("raise `observe` or lower `within`".to_owned());
+    }
+    for actor in &scenario.actors {
+        if actor.delay >= scenario.observe {
+            let index = checker.actor_index(actor);
+            let message =
+                format!("`{}` is let go after {}, when nobody watches any more", actor.id, actor.delay);
+            checker.error(&["actor".into(), index.into(), "delay".into()], message);
+        }
+    }
+    for (index, answer) in scenario.protect.answer.iter().enumerate() {
+        if answer.within > scenario.observe {
+            let message =
+                format!("a probe that may take {} cannot fail within {}", answer.within, scenario.observe);
+            checker.error(&["protect".into(), "answer".into(), index.into(), "within".into()], message);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Properties must fit the unit they are set on, and actors must not turn a cap into a livelock.
+
+use super::Checker;
+use crate::scenario::actor::OomScoreAdjust;
+use crate::scenario::bytes::Bytes;
+use crate::scenario::property::PropertyName;
+
+/// The oldest systemd that is supported; what needs a newer one must say so.
+const OLDEST_SYSTEMD: u32 = 252;
+
+pub(super) fn check(checker: &mut Checker<'_>) {
+    let scenario = checker.scenario;
+    let has = scenario.requires.systemd.unwrap_or(OLDEST_SYSTEMD);
+    for cgroup in &scenario.cgroups {
+        for property in &cgroup.properties {
+            let name = property.name;
+            let path = ["cgroup".into(), (&*cgroup.id).into(), name.info().text.into()];
+            match name.since(cgroup.unit) {
+                None => {
+                    checker
+                        .error(&path, format!("systemd knows no {name} for a {}", cgroup.unit))
+                        .help
+                        .push(format!("give [cgroup.{}] unit = \"scope\" or unit = \"service\"", cgroup.id));
+                }
+                Some(since) if since > has => {
+                    checker
+                        .warn(
+                            &path,
+                            format!(
+                                "{name} on a {} needs systemd {since}, and this may run on {has}",
+                                cgroup.unit
+                            ),
+                        )
+                        .help
+                        .push(format!("add `systemd = {since}` to [requires]"));
+                }
+                Some(_) => {}
+            }
+        }
+        let machine = checker.machine().unwrap_or(Bytes(u64::MAX));
+        let resolved = |name| cgroup.limit(name).and_then(|limit| limit.resolve(machine));
+        if let (Some(high), Some(max)) =
+            (resolved(PropertyName::MemoryHigh), resolved(PropertyName::MemoryMax))
+            && high >= max
+        {
+            let path = ["cgroup".into(), (&*cgroup.id).into(), "MemoryHigh".into()];
+            checker.warn(
+                &path,
+                format!("MemoryHigh never throttles in `{}`: MemoryMax is not above it", cgroup.id),
+            );
+        }
+    }
+    if checker.twin.is_none() {
+        unkillable(checker);
+    }
+}
+
+/// Only a twin may break the cap in this way.
+fn unkillable(checker: &mut Checker<'_>) {
+    for (index, actor) in checker.scenario.actors.iter().enumerate() {
+        if actor.oom_score_adjust == OomScoreAdjust::NEVER && actor.balloon().is_some() {
+            let path = ["actor".into(), index.into(), "OOMScoreAdjust".into()];
+            let problem = checker.error(&path, format!("balloon `{}` can never be killed", actor.id));
+            problem.notes.push(
+                "at its cap the kernel loops and floods its log: `oom` counts up, `oom_kill` stays 0"
+                    .to_owned(),
+            );
+            problem
+                .help
+                .push("that belongs in a twin: set = { \"ACTOR.OOMScoreAdjust\" = -1000 }".to_owned());
+        }
+    }
+}

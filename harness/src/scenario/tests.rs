@@ -1,0 +1,99 @@
+//! A whole scenario: read, changed by its twins, stored and read back.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SHIPPED: &str = include_str!("../../../scenarios/hard-cap-kill.toml");
+const EVERY_KEY: &str = include_str!("../../tests/fixtures/scenarios/every-key.toml");
+
+fn shipped() -> Scenario {
+    Scenario::parse("scenarios/hard-cap-kill.toml", SHIPPED).unwrap()
+}
+
+#[test]
+fn a_scenario_survives_the_record() {
+    for (name, text) in [("hard-cap-kill", SHIPPED), ("every-key", EVERY_KEY)] {
+        let scenario = Scenario::parse(name, text).unwrap();
+        let stored = serde_json::to_string(&scenario).unwrap();
+        assert_eq!(serde_json::from_str::<Scenario>(&stored).unwrap(), scenario, "{name}");
+    }
+}
+
+#[test]
+fn cgroups_and_actors_keep_the_order_of_the_file() {
+    let scenario = Scenario::parse("every-key", EVERY_KEY).unwrap();
+    let cgroups: Vec<_> = scenario.cgroups.iter().map(|cgroup| &*cgroup.id).collect();
+    assert_eq!(cgroups, ["outer", "inner"]);
+    let kinds: Vec<_> = scenario.actors.iter().map(|actor| actor.kind().to_string()).collect();
+    assert_eq!(
+        kinds,
+        ["balloon", "heartbeat", "tcp-server", "spinner", "writer", "reader", "forker", "sleeper"]
+    );
+}
+
+#[test]
+fn a_twin_breaks_one_limit_and_sizes_stay_as_written() {
+    let scenario = shipped();
+    let twin = scenario.twin("cap-removed").unwrap();
+    assert_eq!(twin.limit("work", "MemoryMax"), Some(Limit::Infinity));
+    assert_eq!(twin.limit("work", "MemorySwapMax"), Some(Limit::Bytes(Bytes(0))));
+    let balloon = twin.actor("hog").and_then(Actor::balloon).unwrap();
+    assert_eq!(twin.resolve(&balloon.size, Bytes(0)), Some(Bytes(644_245_094)));
+    assert_eq!((twin.name(), scenario.name()), ("hard-cap-kill/cap-removed".into(), "hard-cap-kill".into()));
+    assert_eq!(scenario.limit("work", "MemoryMax"), Some(Limit::Bytes(Bytes(512 << 20))));
+}
+
+#[test]
+fn a_twin_changes_single_keys_of_an_actor() {
+    let scenario = shipped();
+    let twin = scenario.twin("unkillable").unwrap();
+    let (before, after) = (scenario.actor("hog").unwrap(), twin.actor("hog").unwrap());
+    assert_eq!(after.oom_score_adjust, actor::OomScoreAdjust::NEVER);
+    assert_eq!(Actor { oom_score_adjust: before.oom_score_adjust, ..after.clone() }, *before);
+    assert_eq!(twin.observe, Span::seconds(8));
+    assert!(twin.twins.is_empty());
+}
+
+#[test]
+fn a_twin_drops_and_adds_actors_and_merges_requirements() {
+    let scenario = Scenario::parse("every-key", EVERY_KEY).unwrap();
+    let twin = scenario.twin("other").unwrap();
+    assert!(twin.actor("spin").is_none() && twin.actor("extra").is_some());
+    assert_eq!(twin.requires.swap, Some(requires::SwapNeed::AtLeast(Bytes(256 << 20))));
+    assert_eq!(twin.requires.memory, scenario.requires.memory);
+    assert_eq!(twin.requires.units.len(), 2);
+}
+
+#[test]
+fn an_unknown_twin_is_refused_with_the_known_ones() {
+    let error = shipped().twin("cap-remove").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "scenario `hard-cap-kill` has no twin `cap-remove`; it has cap-removed, swap-allowed, unkillable"
+    );
+}
+
+#[test]
+fn expectations_that_come_by_themselves_are_listed() {
+    let ids = shipped().expectation_ids();
+    assert_eq!(ids[..3], ["reached", "protected-unchanged", "protected-answers"]);
+    assert!(ids.contains(&"swap-flat".to_owned()));
+}
+
+proptest! {
+    /// Whatever is cut out of a scenario or put into it, reading ends with a scenario or with errors that can be shown.
+    #[test]
+    fn no_damage_makes_the_reader_panic(at in 0..EVERY_KEY.len(), cut in 0_usize..40, put in "[\\[\\]{}=\",.a-z0-9\n ]{0,6}") {
+        let end = (at + cut).min(EVERY_KEY.len());
+        let damaged = format!("{}{put}{}", &EVERY_KEY[..at], &EVERY_KEY[end..]);
+        match Scenario::parse("damaged.toml", &damaged) {
+            Ok(scenario) => {
+                for problem in check(&scenario) {
+                    prop_assert!(!problem.render(false).is_empty());
+                }
+            }
+            Err(invalid) => prop_assert!(!invalid.diagnostics.is_empty() && !invalid.to_string().is_empty()),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What people see when a scenario file is wrong: each broken fixture with its message.
+//!
+//! A fixture is the sample scenario with one thing changed, so that a case shows only what it is about.
+
+use std::path::Path;
+
+use harness::scenario::{Diagnostic, LoadError, Scenario, check};
+use rstest::rstest;
+
+fn sample() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/scenarios/sample.toml");
+    std::fs::read_to_string(path).unwrap()
+}
+
+fn render(diagnostics: &[Diagnostic]) -> String {
+    let texts: Vec<_> = diagnostics.iter().map(|diagnostic| diagnostic.render(false)).collect();
+    texts.join("\n\n")
+}
+
+/// Everything that is reported for the sample with `from` replaced by `to`.
+fn broken(from: &str, to: &str) -> String {
+    let text = sample();
+    assert!(text.contains(from), "the case changes nothing");
+    match Scenario::parse("scenarios/sample.toml", &text.replacen(from, to, 1)) {
+        Ok(scenario) => render(&check(&scenario)),
+        Err(invalid) => render(&invalid.diagnostics),
+    }
+}
+
+#[rstest]
+#[case::unknown_property("MemoryMax     =", "MemoryMx =")]
+#[case::unknown_key("deadline =", "dedline =")]
+#[case::unknown_key_far_from_all("tags   =", "colour =")]
+#[case::misspelt_metric("host:swap.out", "host:swap.uot")]
+#[case::metric_of_another_subject("host:swap.out", "host:memory.peak")]
+#[case::metric_of_an_unknown_cgroup("work:memory.peak", "wrok:memory.peak")]
+#[case::wrong_type("every = \"20ms\"", "every = true")]
+#[case::duplicate_id("id    = \"canary\"", "id    = \"hog\"")]
+#[case::missing_safety("safety = \"contained\"", "")]
+#[case::unknown_safety("\"contained\"", "\"containd\"")]
+#[case::missing_text("text = \"pinned\"", "")]
+#[case::missing_size("size = { percent = 120, of = \"work.MemoryMax\" }", "")]
+#[case::bad_size("\"512M\"", "\"512MB\"")]
+#[case::bad_span("\"90s\"", "\"90 secs\"")]
+#[case::endless_deadline("\"90s\"", "\"infinity\"")]
+#[case::unknown_kind("\"balloon\"", "\"baloon\"")]
+#[case::key_of_another_kind("every = \"20ms\"", "every = \"20ms\"\nrate = \"5M\"")]
+#[case::unknown_cgroup("in   = \"work\"", "in   = \"wrk\"")]
+#[case::process_in_a_service("\"system.slice\"", "\"ssh.service\"")]
+#[case::undeclared_limit("percent = 120, of = \"work.MemoryMax\"", "percent = 120, of = \"work.MemoryHigh\"")]
+#[case::unsafe_id("id   = \"hog\"", "id   = \"My Hog\"")]
+#[case::long_comm("text = \"pinned\"", "text = \"pinned\"\ncomm = \"postgres-writer-1\"")]
+#[case::two_claims("only-victims = [\"hog\"]", "only-victims = [\"hog\"]\nsurvives = [\"canary\"]")]
+#[case::no_claim("only-victims = [\"hog\"]", "")]
+#[case::metric_without_bound("max-delta = \"0\"", "")]
+#[case::kill_without_limit("by = \"memcg\", limit = \"work\",", "by = \"memcg\",")]
+#[case::reserved_id("id   = \"no-other-victim\"", "id   = \"reached\"")]
+#[case::twin_without_must_fail("must-fail = [\"swap-flat\"]", "")]
+#[case::twin_with_empty_must_fail("must-fail = [\"swap-flat\"]", "must-fail = []")]
+#[case::twin_with_unknown_must_fail("must-fail = [\"swap-flat\"]", "must-fail = [\"swap-flt\"]")]
+#[case::twin_that_must_not_reach("must-fail = [\"swap-flat\"]", "must-fail = [\"reached\"]")]
+#[case::twin_sets_an_unknown_target("\"work.MemorySwapMax\"", "\"wrk.MemorySwapMax\"")]
+#[case::twin_sets_a_wrong_value(
+    "{ \"work.MemorySwapMax\" = \"infinity\" }",
+    "{ \"hog.OOMScoreAdjust\" = -2000 }"
+)]
+#[case::twin_sets_an_unknown_key("{ \"work.MemorySwapMax\" = \"infinity\" }", "{ \"hog.siez\" = \"1M\" }")]
+#[case::twin_sets_without_quotes("\"work.MemorySwapMax\" =", "work.MemorySwapMax =")]
+#[case::probe_of_another_machine("127.0.0.1:22", "example.org:22")]
+#[case::not_toml("safety = \"contained\"", "safety = contained")]
+#[case::check_total("memory = \"1G\"", "memory = \"512M\"")]
+#[case::check_host_counter("max-delta = \"0\"", "max = \"0\"")]
+fn a_broken_scenario_is_explained(#[case] from: &str, #[case] to: &str) {
+    let name =
+        std::thread::current().name().unwrap_or_default().rsplit("::").next().unwrap_or_default().to_owned();
+    let name = name.trim_start_matches("case_").trim_start_matches(|c: char| c.is_ascii_digit()).to_owned();
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false, snapshot_path => "fixtures/scenarios/errors" }, {
+        insta::assert_snapshot!(name.trim_start_matches('_'), broken(from, to));
+    });
+}
+
+#[test]
+fn the_sample_is_read_and_its_flat_swap_is_told_to_be_vacuous() {
+    let scenario = Scenario::parse("scenarios/sample.toml", &sample()).unwrap();
+    assert_eq!((&*scenario.id, scenario.actors.len(), scenario.twins.len()), ("sample", 2, 1));
+    let found: Vec<_> = check(&scenario).into_iter().map(|problem| problem.message).collect();
+    assert_eq!(found, ["`host:swap.out` is vacuous without swap: it stays 0"]);
+}
+
+#[test]
+fn all_problems_of_a_file_come_at_once() {
+    let text =
+        sample().replace("512M", "512X").replace("\"canary\"", "\"Canary\"").replace("\"20ms\"", "\"20mss\"");
+    let invalid = Scenario::parse("sample.toml", &text).unwrap_err();
+    let lines: Vec<_> = invalid.diagnostics.iter().map(|problem| problem.line()).collect();
+    assert_eq!(lines, [12, 23, 26], "{invalid}");
+}
+
+#[test]
+fn colour_is_the_callers_choice() {
+    let text = sample().replace("MemoryMax     =", "MemoryMx =");
+    let invalid = Scenario::parse("sample.toml", &text).unwrap_err();
+    assert!(invalid.diagnostics[0].render(true).contains('\u{1b}'));
+    assert!(!invalid.diagnostics[0].render(false).contains('\u{1b}'));
+}
+
+#[test]
+fn the_shipped_scenarios_have_no_problems() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    let scenarios = harness::scenario::load_all(&[directory]).unwrap_or_else(|error| panic!("{error}"));
+    assert!(scenarios.iter().any(|scenario| scenario.id == "hard-cap-kill"));
+    for scenario in &scenarios {
+        assert_eq!(render(&check(scenario)), "", "{}", scenario.path);
+    }
+}
+
+#[test]
+fn the_files_name_must_be_an_id() {
+    let error = Scenario::parse("scenarios/Hard Cap.toml", &sample()).unwrap_err();
+    assert!(error.diagnostics[0].message.starts_with("the file's name is the scenario's id"), "{error}");
+    let error: LoadError = Scenario::load(Path::new("/nowhere/x.toml")).unwrap_err();
+    assert!(error.diagnostics().is_empty());
+}
