@@ -92,7 +92,7 @@ fn all_problems_of_a_file_come_at_once() {
     let text =
         sample().replace("512M", "512X").replace("\"canary\"", "\"Canary\"").replace("\"20ms\"", "\"20mss\"");
     let invalid = Scenario::parse("sample.toml", &text).unwrap_err();
-    let lines: Vec<_> = invalid.diagnostics.iter().map(|problem| problem.line()).collect();
+    let lines: Vec<_> = invalid.diagnostics.iter().map(Diagnostic::line).collect();
     assert_eq!(lines, [12, 23, 26], "{invalid}");
 }
 

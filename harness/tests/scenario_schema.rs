@@ -29,7 +29,12 @@ fn errors(schema: &Value, whole: &Value, value: &Value, at: &str) -> Vec<String>
     for (word, rule) in schema {
         match word.as_str() {
             // Words without a rule, and the rules for keys, which `keys` looks at together.
-            "$schema" | "$defs" | "title" | "description" | "properties" | "patternProperties"
+            "$schema"
+            | "$defs"
+            | "title"
+            | "description"
+            | "properties"
+            | "patternProperties"
             | "additionalProperties" => {}
             "$ref" => {
                 let name = rule.as_str().unwrap().strip_prefix("#/").unwrap();

@@ -7,7 +7,7 @@ use super::bytes::Bytes;
 use super::cgroup::{Parent, Place};
 use super::diagnostic::{Diagnostic, Source};
 use super::locate::{Step, locate};
-use super::{Actor, Scenario};
+use super::{Actor, Limit, Scenario, SizeExpr};
 
 mod claims;
 mod memory;
@@ -100,6 +100,26 @@ impl<'s> Checker<'s> {
     /// The machine's memory as far as the file promises it.
     fn machine(&self) -> Option<Bytes> {
         self.scenario.requires.memory
+    }
+
+    /// A limit in bytes; `None` without a limit, and for a share of a machine whose memory the file does not promise.
+    fn limit(&self, limit: Limit) -> Option<Bytes> {
+        match limit {
+            Limit::Percent(_) => limit.resolve(self.machine()?),
+            Limit::Bytes(_) | Limit::Infinity => limit.resolve(Bytes(0)),
+        }
+    }
+
+    /// A size in bytes; `None` where [`Checker::limit`] gives none.
+    fn size(&self, size: &SizeExpr) -> Option<Bytes> {
+        match size {
+            SizeExpr::Bytes(bytes) => Some(*bytes),
+            SizeExpr::Machine(share) => self.machine().map(|machine| share.of_bytes(machine)),
+            SizeExpr::Limit(share) => {
+                let limit = self.limit(self.scenario.base_limit(&share.of)?)?;
+                Some(share.percent.of_bytes(limit))
+            }
+        }
     }
 
     /// The declared cgroups from `id` up to the root, and the real slice at their end if they leave the run's own.

@@ -81,6 +81,32 @@ fn expectations_that_come_by_themselves_are_listed() {
     assert!(ids.contains(&"swap-flat".to_owned()));
 }
 
+/// A word in the record is the word of the scenario file.
+#[test]
+fn words_are_stored_as_they_are_written() {
+    fn same<T: read::Word + Serialize>() {
+        for (text, value) in T::WORDS {
+            assert_eq!(serde_json::to_value(value).unwrap(), *text, "{}", T::EXPECTING);
+        }
+    }
+    same::<Safety>();
+    same::<actor::Kind>();
+    same::<actor::Release>();
+    same::<actor::MemoryKind>();
+    same::<actor::Profile>();
+    same::<actor::Pages>();
+    same::<actor::HugePages>();
+    same::<actor::Text>();
+    same::<expectation::Killer>();
+    same::<expectation::Signal>();
+    same::<expectation::Phase>();
+    same::<expectation::BoundKind>();
+    same::<property::UnitKind>();
+    same::<property::OomPolicy>();
+    same::<property::ManagedOom>();
+    same::<property::Preference>();
+}
+
 proptest! {
     /// Whatever is cut out of a scenario or put into it, reading ends with a scenario or with errors that can be shown.
     #[test]

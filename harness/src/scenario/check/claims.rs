@@ -5,6 +5,7 @@ use super::memory::{inside, mib};
 use crate::scenario::actor::{Kind, OomScoreAdjust};
 use crate::scenario::bytes::Bytes;
 use crate::scenario::expectation::{Bound, BoundKind, BoundValue, Claim, Kill, Killer, MetricClaim};
+use crate::scenario::limit::Limit;
 use crate::scenario::locate::Step;
 use crate::scenario::metric::{Course, Metric, Subject, SubjectKind};
 use crate::scenario::requires::{KernelVersion, SwapNeed};
@@ -72,7 +73,6 @@ fn check_kill(checker: &mut Checker<'_>, kill: &Kill, path: &[Step<'_>; 2]) {
             format!("the kernel's OOM killer never takes `{}`: OOMScoreAdjust is -1000", victim.id),
         );
     }
-    let machine = checker.machine().unwrap_or(Bytes(u64::MAX));
     if let Some(limit) = &kill.limit {
         let path = [path[0], path[1], path[2], "limit".into()];
         if !checker.is_inside(victim, limit) {
@@ -80,29 +80,14 @@ fn check_kill(checker: &mut Checker<'_>, kill: &Kill, path: &[Step<'_>; 2]) {
                 format!("`{}` does not run in `{limit}` or below it: that limit cannot kill it", victim.id);
             checker.error(&path, message);
         }
-        match scenario.limit(limit, "MemoryMax").and_then(|limit| limit.resolve(machine)) {
-            None => {
-                checker.error(&path, format!("`{limit}` has no MemoryMax that could be hit"));
-            }
-            Some(cap) => {
-                let taken = inside(checker, limit, machine);
-                if taken <= cap {
-                    let message = format!(
-                        "the balloons in `{limit}` take {} and fit under its cap of {}",
-                        mib(taken),
-                        mib(cap)
-                    );
-                    checker.error(&path, message);
-                }
-            }
-        }
+        fits_under_cap(checker, limit, &path);
     }
     let Some(at) = &kill.at else {
         return;
     };
     let size = scenario
         .base_limit(&at.of)
-        .and_then(|limit| limit.resolve(machine))
+        .and_then(|limit| checker.limit(limit))
         .map(|limit| at.percent.of(limit.0));
     let cpus = scenario.requires.cpus.unwrap_or(2);
     let batch = CHARGE_BATCH_BYTES * u64::from(cpus);
@@ -117,6 +102,24 @@ fn check_kill(checker: &mut Checker<'_>, kill: &Kill, path: &[Step<'_>; 2]) {
         checker.warn(&path, message).notes.push(
             "the kernel charges 64 pages at a time for each CPU: memory.current leads real use".to_owned(),
         );
+    }
+}
+
+/// A cap that is not there, or under which everything fits, kills nobody.
+fn fits_under_cap(checker: &mut Checker<'_>, id: &str, path: &[Step<'_>]) {
+    let cap = match checker.scenario.limit(id, "MemoryMax") {
+        None | Some(Limit::Infinity) => {
+            checker.error(path, format!("`{id}` has no MemoryMax that could be hit"));
+            return;
+        }
+        Some(cap) => checker.limit(cap),
+    };
+    if let (Some(cap), Some(taken)) = (cap, inside(checker, id))
+        && taken <= cap
+    {
+        let message =
+            format!("the balloons in `{id}` take {} and fit under its cap of {}", mib(taken), mib(cap));
+        checker.error(path, message);
     }
 }
 

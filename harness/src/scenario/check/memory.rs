@@ -5,6 +5,7 @@ use crate::scenario::actor::{Actor, MemoryKind, Profile};
 use crate::scenario::bytes::Bytes;
 use crate::scenario::cgroup::Place;
 use crate::scenario::expectation::{BoundKind, BoundValue};
+use crate::scenario::limit::Limit;
 use crate::scenario::metric::Subject;
 use crate::scenario::percent::Percent;
 use crate::scenario::safety::Safety;
@@ -126,17 +127,18 @@ fn no_limit(checker: &mut Checker<'_>, index: usize, size: &SizeExpr) -> Option<
     None
 }
 
-/// What the balloons in and below a cgroup take together.
-pub(super) fn inside(checker: &Checker<'_>, cgroup: &str, machine: Bytes) -> Bytes {
-    let scenario = checker.scenario;
-    let sizes = scenario.actors.iter().filter(|actor| checker.is_inside(actor, cgroup)).filter_map(|actor| {
-        let balloon = actor.balloon()?;
-        if balloon.profile == Profile::Grow {
-            return Some(u64::MAX);
-        }
-        scenario.resolve(&balloon.size, machine).map(|size| size.0)
-    });
-    Bytes(sizes.fold(0, u64::saturating_add))
+/// What the balloons in and below a cgroup take together; `None` when a size is not known without a machine.
+pub(super) fn inside(checker: &Checker<'_>, cgroup: &str) -> Option<Bytes> {
+    let mut total: u64 = 0;
+    for actor in checker.scenario.actors.iter().filter(|actor| checker.is_inside(actor, cgroup)) {
+        let size = match actor.balloon() {
+            None => 0,
+            Some(balloon) if balloon.profile == Profile::Grow => u64::MAX,
+            Some(balloon) => checker.size(&balloon.size)?.0,
+        };
+        total = total.saturating_add(size);
+    }
+    Some(Bytes(total))
 }
 
 fn sizes(checker: &mut Checker<'_>) {
@@ -165,14 +167,23 @@ fn sizes(checker: &mut Checker<'_>) {
 fn reach(checker: &mut Checker<'_>) {
     let scenario = checker.scenario;
     let reached = &scenario.reached;
-    let machine = checker.machine().unwrap_or(Bytes(u64::MAX));
     let path = ["reached".into(), "min".into()];
     if reached.bound.kind != BoundKind::Min {
         return;
     }
     let wanted = match &reached.bound.value {
-        BoundValue::Exact(quantity) => Some(Bytes(quantity.raw())),
-        BoundValue::Limit(share) => scenario.resolve(&SizeExpr::Limit(share.clone()), machine),
+        BoundValue::Exact(quantity) => Bytes(quantity.raw()),
+        BoundValue::Limit(share) if scenario.base_limit(&share.of) == Some(Limit::Infinity) => {
+            checker.error(
+                &path,
+                "a share of no limit is never reached: that limit is infinity as this file declares it",
+            );
+            return;
+        }
+        BoundValue::Limit(share) => match checker.size(&SizeExpr::Limit(share.clone())) {
+            Some(wanted) => wanted,
+            None => return,
+        },
         BoundValue::Phase(_) => {
             checker.error(
                 &path,
@@ -181,20 +192,12 @@ fn reach(checker: &mut Checker<'_>) {
             return;
         }
     };
-    let Some(wanted) = wanted else {
-        checker.error(
-            &path,
-            "a share of no limit is never reached: that limit is infinity as this file declares it",
-        );
-        return;
-    };
     if wanted == Bytes(0) {
         checker.error(&path, "a minimum of 0 is reached before anything happens");
     }
     match (&reached.metric.subject, reached.metric.info.name) {
         (Subject::Cgroup(id), "memory.current" | "memory.peak" | "memory.stat.anon") => {
-            let taken = inside(checker, id, machine);
-            if taken < wanted {
+            if let Some(taken) = inside(checker, id).filter(|taken| *taken < wanted) {
                 let message = format!(
                     "the balloons in `{id}` take {} at most: {} is never reached",
                     mib(taken),
@@ -202,14 +205,14 @@ fn reach(checker: &mut Checker<'_>) {
                 );
                 checker.error(&path, message);
             }
-            let cap = scenario.limit(id, "MemoryMax").and_then(|limit| limit.resolve(machine));
+            let cap = scenario.limit(id, "MemoryMax").and_then(|limit| checker.limit(limit));
             if let Some(cap) = cap.filter(|cap| *cap < wanted) {
                 let message = format!("`{id}` is capped at {}: {} is never reached", mib(cap), mib(wanted));
                 checker.error(&path, message);
             }
         }
         (Subject::Actor(id), "touched") => {
-            let size = scenario.actor(id).and_then(|actor| scenario.resolve(&actor.balloon()?.size, machine));
+            let size = scenario.actor(id).and_then(|actor| checker.size(&actor.balloon()?.size));
             if let Some(size) = size.filter(|size| *size < wanted) {
                 let message = format!("`{id}` takes {} at most: {} is never reached", mib(size), mib(wanted));
                 checker.error(&path, message);

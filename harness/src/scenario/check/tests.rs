@@ -220,3 +220,21 @@ fn the_victim_must_run_under_the_limit_that_kills_it() {
         ]
     );
 }
+
+/// Without a promised memory size a share of the machine is no number, and nothing can be said about it.
+#[test]
+fn shares_of_an_unknown_machine_are_not_compared() {
+    let text = FINE.replace("\"contained\"", "\"pressure\"").replace("memory = \"1G\"\n", "");
+    assert_eq!(problems(&text.replace("MemoryMax = \"512M\"", "MemoryMax = \"50%\"")), Vec::<String>::new());
+    assert_eq!(problems(&text.replace("size = \"600M\"", "size = \"60%\"")), Vec::<String>::new());
+}
+
+/// A cap that does not exist is told apart from one whose size is not known.
+#[test]
+fn a_kill_by_a_cap_that_is_not_there_is_refused() {
+    let text = FINE
+        .replace("limit = \"work\", at", "limit = \"bare\", at")
+        .replace("in = \"work\"", "in = \"bare\"");
+    let found = problems(&format!("{text}[cgroup.bare]\nin = \"work\"\n"));
+    assert_eq!(found, ["error: `bare` has no MemoryMax that could be hit"]);
+}

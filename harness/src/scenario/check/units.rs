@@ -2,7 +2,6 @@
 
 use super::Checker;
 use crate::scenario::actor::OomScoreAdjust;
-use crate::scenario::bytes::Bytes;
 use crate::scenario::property::PropertyName;
 
 /// The oldest systemd that is supported; what needs a newer one must say so.
@@ -37,8 +36,7 @@ pub(super) fn check(checker: &mut Checker<'_>) {
                 Some(_) => {}
             }
         }
-        let machine = checker.machine().unwrap_or(Bytes(u64::MAX));
-        let resolved = |name| cgroup.limit(name).and_then(|limit| limit.resolve(machine));
+        let resolved = |name| cgroup.limit(name).and_then(|limit| checker.limit(limit));
         if let (Some(high), Some(max)) =
             (resolved(PropertyName::MemoryHigh), resolved(PropertyName::MemoryMax))
             && high >= max
