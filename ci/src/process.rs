@@ -83,6 +83,10 @@ impl Qemu {
         Some(child.wait().map_or_else(|error| error.to_string(), |status| status.to_string()))
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner).id()
+    }
+
     /// What QEMU itself had to say.
     pub(crate) fn said(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default().trim_end().to_owned()

@@ -14,8 +14,8 @@ pub(crate) const MEMORY_BYTES: u64 = 2 << 30;
 pub(crate) const FILES_BYTES: u64 = 256 << 20;
 /// Size of the swap device; the file is sparse.
 pub(crate) const SWAP_BYTES: u64 = 1 << 30;
-/// QEMU's name of the swap device, as `block_set_io_throttle` wants it.
-pub(crate) const SWAP_ID: &str = "swap-disk";
+/// The swap device, as `block_set_io_throttle` wants it named: what reads and writes is the device that the PCI one wraps.
+pub(crate) const SWAP_PATH: &str = "/machine/peripheral/swap-disk/virtio-backend";
 
 /// What executes the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -136,7 +136,7 @@ pub(crate) fn arguments(machine: &Machine<'_>) -> Vec<String> {
     line.add("-device", "virtio-blk-pci,id=files-disk,drive=files,addr=5");
     let swap = escape_path(machine.swap);
     line.add("-drive", format!("id=swap,if=none,cache=unsafe,format=raw,file={swap}"));
-    line.add("-device", format!("virtio-blk-pci,id={SWAP_ID},drive=swap,addr=6"));
+    line.add("-device", "virtio-blk-pci,id=swap-disk,drive=swap,addr=6");
 
     line.add("-device", "virtio-serial-pci,id=ports,addr=7,max_ports=3");
     for (n, (id, name, fd)) in [

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::agent::{Agent, Expect};
 use crate::cache::Scratch;
 use crate::process::{Links, Qemu};
-use crate::qemu::SWAP_ID;
+use crate::qemu::SWAP_PATH;
 use crate::wire::{Answer, Ask, Exit, Stream};
 
 pub use command::{Command, Running};
@@ -91,9 +91,10 @@ impl Machine {
         self.failure.get_or_init(|| failure::diagnose(self)).clone()
     }
 
-    /// Names the failure, unless it has a name already, and wakes everybody who waits.
-    fn fail(&self, failure: VmError) {
-        let _ = self.failure.set(failure);
+    /// Ends a machine that does not answer. Whoever asks in the meantime why its command has no end waits for the
+    /// answer: QEMU's exit, which the interrogation brings about, is not to be taken for a panic of the guest's own.
+    fn fail_as_hung(&self) {
+        self.failure.get_or_init(|| failure::interrogate(self, self.pulse_deadline));
         self.agent.give_up();
     }
 }
@@ -126,6 +127,12 @@ impl Vm {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The process id of its QEMU.
+    #[must_use]
+    pub fn qemu_pid(&self) -> u32 {
+        self.machine.qemu.pid()
     }
 
     /// From the start of QEMU to a guest that takes commands, its files in place.
@@ -186,7 +193,7 @@ impl Vm {
     /// QEMU refuses, or is gone.
     pub fn throttle_swap(&self, bytes_per_second: u64) -> Result<(), VmError> {
         let limits = json!({
-            "id": SWAP_ID, "group": "swap", "bps": bytes_per_second,
+            "id": SWAP_PATH, "group": "swap", "bps": bytes_per_second,
             "bps_rd": 0, "bps_wr": 0, "iops": 0, "iops_rd": 0, "iops_wr": 0,
         });
         self.qmp("block_set_io_throttle", &limits).map(drop)

@@ -35,7 +35,7 @@ pub(crate) fn extract(image: &Path, into: &Path) -> Result<(), LabError> {
     let damaged = |why: &str| LabError::Kernel { path: image.to_owned(), why: why.to_owned() };
     let payload = payload(&bytes).map_err(damaged)?;
     let program =
-        decompressor(payload).ok_or_else(|| damaged("its compression is neither xz, zstd nor gzip"))?;
+        decompressor(payload).ok_or_else(|| damaged("its compression is none of xz, zstd, lz4 and gzip"))?;
     let vmlinux = decompress(program, payload)?;
     if !vmlinux.starts_with(b"\x7fELF") {
         return Err(damaged("its payload is not an ELF file"));
@@ -62,6 +62,8 @@ fn decompressor(payload: &[u8]) -> Option<&'static str> {
     match payload {
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some("xz"),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("zstd"),
+        // The format of before LZ4 frames, which the kernel still writes.
+        [0x02, 0x21, 0x4c, 0x18, ..] => Some("lz4"),
         [0x1f, 0x8b, ..] => Some("gzip"),
         _ => None,
     }

@@ -53,7 +53,7 @@ impl Recipe {
         };
         Self {
             guest,
-            packages: entries(PACKAGES).collect(),
+            packages: packages(PACKAGES, guest).collect(),
             customize: CUSTOMIZE,
             masks: entries(MASKS).collect(),
             generators_off: entries(GENERATORS_OFF).collect(),
@@ -85,6 +85,14 @@ impl Recipe {
 /// The kernel command line: what follows the image into every boot, and is not on the disk.
 pub(crate) fn kernel_arguments() -> String {
     entries(KERNEL_ARGUMENTS).collect::<Vec<_>>().join(" ")
+}
+
+/// The packages of a guest: a line is `NAME`, or `NAME [GUEST]`.
+fn packages(list: &'static str, guest: Guest) -> impl Iterator<Item = &'static str> {
+    entries(list).filter_map(move |line| match line.split_once(' ') {
+        None => Some(line),
+        Some((name, only)) => (only.trim() == format!("[{guest}]")).then_some(name),
+    })
 }
 
 /// The lines of a list without comments and blank lines.
@@ -132,6 +140,13 @@ mod tests {
     #[test]
     fn comments_are_not_part_of_a_list() {
         assert_eq!(entries("# what\na # why\n\n b\n").collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_package_can_be_for_one_guest_only() {
+        let list = "a\nb [trixie] # why\n";
+        assert_eq!(packages(list, Guest::Trixie).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(packages(list, Guest::Bookworm).collect::<Vec<_>>(), ["a"]);
     }
 
     #[test]

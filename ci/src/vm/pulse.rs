@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::wire::Ask;
 
-use super::{Machine, failure};
+use super::Machine;
 
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -54,6 +54,6 @@ fn feel(machine: &Machine) {
     };
     machine.agent.forget(id);
     if silent {
-        machine.fail(failure::interrogate(machine, deadline));
+        machine.fail_as_hung();
     }
 }
