@@ -222,11 +222,7 @@ impl<'a> Balloon<'a> {
     }
 
     fn rest(&mut self, target: u64) {
-        let now = clock::now_ns();
-        let missing = (self.touched + self.order.step).min(self.goal()).saturating_sub(target);
-        let climb = u128::from(missing) * 1_000_000_000 / u128::from(self.order.profile.speed().max(1));
-        let mut wake =
-            now + u64::try_from(climb).unwrap_or(u64::MAX).clamp(clock::ns(SHORTEST_SLEEP), clock::ns(IDLE));
+        let mut wake = clock::now_ns() + clock::ns(self.pause(target));
         if let Some(pause) = self.order.retouch.filter(|_| self.reached_ns.is_some()) {
             wake = wake.min(self.retouched_ns.saturating_add(clock::ns(pause)));
         }
@@ -236,6 +232,17 @@ impl<'a> Balloon<'a> {
         clock::sleep_until(wake);
         self.recorder.woke();
         text::read();
+    }
+
+    /// Until the next step is due; at the top, until there is reason to look again.
+    fn pause(&self, target: u64) -> Duration {
+        let longest = IDLE.min(self.order.profile.patience()).max(SHORTEST_SLEEP);
+        let missing = (self.touched + self.order.step).min(self.goal()).saturating_sub(target);
+        if missing == 0 {
+            return longest;
+        }
+        let climb = u128::from(missing) * 1_000_000_000 / u128::from(self.order.profile.speed().max(1));
+        Duration::from_nanos(u64::try_from(climb).unwrap_or(u64::MAX)).clamp(SHORTEST_SLEEP, longest)
     }
 
     fn check_now_and_then(&mut self) -> Result<(), Trouble> {

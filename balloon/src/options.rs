@@ -106,8 +106,8 @@ pub struct BalloonOptions {
     /// With --kind file: a file to create on a disk. It is unlinked at once, so that nothing remains of it.
     #[arg(long, value_name = "PATH")]
     pub file: Option<PathBuf>,
-    /// How much to touch between two reports: a multiple of 4096 (of 2M with --huge-pages always). Without it 2M as fast
-    /// as possible; with a --rate a quarter of a second's worth, at most 2M (1M with --huge-pages never).
+    /// How much to touch between two reports: a multiple of 4096 (of 2M with --huge-pages always). Without it 2M, or 1M with
+    /// --huge-pages never, and less where a --rate would make that more than a quarter of a second's worth.
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub step: Option<u64>,
     /// How fast to climb, in bytes per second; 0 means as fast as possible.

@@ -104,12 +104,9 @@ fn step(options: &BalloonOptions, profile: &Profile, unit: u64) -> Result<u64, T
 
 /// Large enough to be fast, small enough to report four times a second.
 fn default_step(huge: HugePages, profile: &Profile, unit: u64) -> u64 {
-    if profile.is_unpaced() {
-        return HUGE;
-    }
     // Unless forbidden, a fault may bring in a huge page; steps of that size report what is held.
     let largest = if huge == HugePages::Never { HUGE / 2 } else { HUGE };
-    (profile.speed() / 4 / unit * unit).clamp(unit, largest)
+    if profile.is_unpaced() { largest } else { (profile.speed() / 4 / unit * unit).clamp(unit, largest) }
 }
 
 fn source(options: &BalloonOptions) -> Result<Source, Trouble> {

@@ -148,6 +148,15 @@ impl Profile {
         u64::try_from(speed).unwrap_or(u64::MAX)
     }
 
+    /// How long one may look away without missing a drop by much.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        match self.shape {
+            Shape::Sawtooth => self.period / 32,
+            Shape::Ramp | Shape::Plateau | Shape::Grow => Duration::MAX,
+        }
+    }
+
     /// The part of process `index` of `processes`: equal multiples of `unit` bytes, the last one takes the rest.
     #[must_use]
     pub fn share(&self, index: u32, processes: u32, unit: u64) -> Self {
