@@ -1,10 +1,22 @@
-//! The pipeline of bulkhead as a library.
+//! The pipeline of bulkhead as a library: scenario → plan → run → record → judge → report.
 
 pub mod cgroupfs;
+pub mod cli;
+pub mod commands;
+pub mod display;
+pub mod exit_code;
+pub mod guard;
 pub mod host;
+pub mod judge;
 pub mod kernfile;
 pub mod kmsg;
+pub mod plan;
 pub mod procfs;
 pub mod psi;
+pub mod record;
+pub mod report;
+pub mod requirement;
+pub mod run;
 pub mod scenario;
 pub mod systemd;
+pub mod target;

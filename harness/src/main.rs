@@ -1,2 +1,18 @@
-//! The `bulkhead` command.
-fn main() {}
+//! The `bulkhead` command: parses the command line, does what it says, and turns the result into an exit code.
+
+use std::process::ExitCode as ProcessExit;
+
+use clap::Parser;
+use harness::cli::Cli;
+use harness::commands;
+use harness::exit_code::ExitCode;
+
+fn main() -> ProcessExit {
+    match commands::dispatch(Cli::parse()) {
+        Ok(code) => code.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::Error.into()
+        }
+    }
+}

@@ -135,6 +135,12 @@ impl From<u32> for PropertyValue {
     }
 }
 
+impl From<i32> for PropertyValue {
+    fn from(value: i32) -> Self {
+        Self::I32(value)
+    }
+}
+
 impl From<bool> for PropertyValue {
     fn from(value: bool) -> Self {
         Self::Bool(value)

@@ -21,7 +21,8 @@ pub struct UnitStatus {
 }
 
 /// A unit. Of a unit that does not exist systemd would give defaults (`Result=success`); here it has no facts but its
-/// load state. `None`: not known, or not a property of this type of unit.
+/// load state. `None`: not known, or not a property of this type of unit. Every slice can be loaded without a file: one that
+/// was never started is `loaded` and `inactive`, with no cgroup.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unit {
     /// `ssh.service`.

@@ -1,0 +1,218 @@
+//! The command line. Words only: what each command does stands in `commands`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Proves that a Linux machine's memory containment really contains.
+///
+/// Bulkhead inflates a balloon next to innocent bystanders inside real systemd scopes and slices, watches the kernel,
+/// and passes only on evidence: which limit killed which process, that swap stayed flat, and that everything protected
+/// is still alive and still answers.
+#[derive(Debug, Parser)]
+#[command(name = "bulkhead", version, propagate_version = true, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run scenarios and their twins, and report.
+    Run(Run),
+    /// Judge a run again from its record alone.
+    Judge(Judge),
+    /// Check scenario files without running anything. Needs neither root nor systemd.
+    Check(Check),
+    /// List the scenarios, their twins and what they claim.
+    List(List),
+    /// Print everything a run would do, with the systemd-run lines an operator could type.
+    Plan(Plan),
+    /// Print the JSON Schema of a file format.
+    Schema(Schema),
+    /// Explain a metric, an expectation or a verdict in a paragraph.
+    Explain(Explain),
+    /// Clean up after a run that was killed, and prove that nothing is left.
+    Recover,
+    /// Print a completion script for a shell.
+    Completions(Completions),
+    /// Print the manual page.
+    Man,
+}
+
+/// Where the scenario files are.
+#[derive(Debug, Args)]
+pub struct Scenarios {
+    /// The directory that holds the scenario files.
+    #[arg(long, value_name = "DIR", default_value = "scenarios")]
+    pub scenarios: PathBuf,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Which scenarios: ids, or paths of files. Without any, every scenario with the tag `core`.
+    #[arg(value_name = "SCENARIO")]
+    pub select: Vec<String>,
+    /// Where the scenario files are.
+    #[command(flatten)]
+    pub scenarios: Scenarios,
+    /// Run every scenario that carries this tag.
+    #[arg(long, value_name = "TAG", conflicts_with = "select")]
+    pub tag: Option<String>,
+    /// Where to run: in throwaway VMs, or on this very machine.
+    #[arg(long, value_enum, default_value_t = Target::Vm)]
+    pub on: Target,
+    /// Which guest the throwaway VM runs.
+    #[arg(long, value_enum, default_value_t = GuestChoice::Trixie)]
+    pub guest: GuestChoice,
+    /// Which twins to run with each scenario: all, none, only (twins without their base), or one id.
+    #[arg(long, value_name = "all|none|only|ID", default_value = "all")]
+    pub twins: Twins,
+    /// Run everything this many times. A scenario that is not the same verdict every time is flaky, and fails.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub runs: u32,
+    /// How many VMs run side by side. Without it, as many as the cores of this machine allow.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: Option<u16>,
+    /// Write a report: terminal, json, junit or markdown, to standard output or to a file. May be given often.
+    #[arg(long = "report", value_name = "KIND[:PATH]")]
+    pub reports: Vec<reports::target::Target>,
+    /// The directory in which each run leaves its records and reports. Default: runs/ in the current directory.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub store: PathBuf,
+    /// Print progress as JSON lines on standard output instead of words for people on standard error.
+    #[arg(long, hide = true)]
+    pub progress_json: bool,
+    /// Write the record of the one selected case to exactly this directory.
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub record: Option<PathBuf>,
+}
+
+/// Where scenarios run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    /// A pristine throwaway VM for every scenario and every twin.
+    Vm,
+    /// This machine, behind the guards of /etc/bulkhead/host.toml.
+    Host,
+}
+
+/// The guests of the throwaway VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GuestChoice {
+    /// Debian 12: systemd 252, kernel 6.1.
+    Bookworm,
+    /// Debian 13: systemd 257, kernel 6.12.
+    Trixie,
+    /// Both.
+    All,
+}
+
+/// Which twins run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Twins {
+    /// The base and every twin.
+    All,
+    /// The base alone.
+    None,
+    /// Every twin without its base.
+    Only,
+    /// This twin alone.
+    One(String),
+}
+
+impl std::str::FromStr for Twins {
+    type Err = std::convert::Infallible;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Ok(match word {
+            "all" => Self::All,
+            "none" => Self::None,
+            "only" => Self::Only,
+            id => Self::One(id.to_owned()),
+        })
+    }
+}
+
+/// Arguments of `judge`.
+#[derive(Debug, Args)]
+pub struct Judge {
+    /// Run directories: each holds a record.json. A directory of runs stands for all of them.
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// Write a report: terminal, json, junit or markdown, to standard output or to a file. May be given often.
+    #[arg(long = "report", value_name = "KIND[:PATH]")]
+    pub reports: Vec<reports::target::Target>,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Scenario files.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Where the scenario files are.
+    #[command(flatten)]
+    pub scenarios: Scenarios,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The scenario file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Plan this twin instead of the scenario as written.
+    #[arg(long, value_name = "ID")]
+    pub twin: Option<String>,
+    /// Plan for a machine with this much memory instead of this machine's, in systemd's notation (2G).
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<crate::scenario::bytes::Bytes>,
+    /// Print JSON instead of words.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `schema`.
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// Which format.
+    #[arg(value_enum, default_value_t = Format::Scenario)]
+    pub format: Format,
+}
+
+/// File formats with a published schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A scenario file.
+    Scenario,
+    /// The JSON report.
+    Report,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// A metric (memory.peak), an expectation (kill), a verdict (inconclusive). Without one, everything there is.
+    #[arg(value_name = "METRIC|EXPECTATION")]
+    pub word: Option<String>,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}

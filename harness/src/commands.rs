@@ -1,0 +1,55 @@
+//! The subcommands: each takes its arguments and returns an exit code.
+
+mod check;
+mod explain;
+mod judge;
+mod list;
+mod man;
+mod plan;
+mod recover;
+mod run;
+mod schema;
+
+use std::io::IsTerminal;
+
+use reports::terminal::{Color, Options};
+
+use crate::cli::{Cli, Command};
+use crate::exit_code::ExitCode;
+
+/// Does what the command line asks for.
+///
+/// # Errors
+/// What went wrong unexpectedly, with every cause.
+pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Judge(arguments) => judge::judge(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::List(arguments) => list::list(&arguments),
+        Command::Plan(arguments) => plan::plan(&arguments),
+        Command::Schema(arguments) => schema::schema(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Recover => recover::recover(),
+        Command::Completions(arguments) => man::completions(&arguments),
+        Command::Man => man::man(),
+    }
+}
+
+/// How the terminal report looks on standard output.
+fn look() -> Options {
+    let tty = std::io::stdout().is_terminal();
+    let color = if tty && color_wanted() { Color::Ansi } else { Color::Plain };
+    let width = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    Options { width: width.unwrap_or(if tty { terminal_width() } else { 100 }), color }
+}
+
+/// `NO_COLOR`, when set to anything but nothing, means no.
+fn color_wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Columns of the terminal on standard output.
+fn terminal_width() -> usize {
+    terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0))
+}

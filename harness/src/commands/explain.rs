@@ -1,0 +1,102 @@
+//! `bulkhead explain`: a metric, an expectation, a property or a verdict in a paragraph.
+
+use crate::cli::Explain;
+use crate::exit_code::ExitCode;
+use crate::scenario::expectation::families;
+use crate::scenario::metric::catalogue;
+use crate::scenario::nearest;
+use crate::scenario::property::PropertyName;
+
+/// Verdicts, as reports use them.
+const VERDICTS: [(&str, &str); 5] = [
+    ("pass", "Every claim held, on evidence. For a twin: everything it must turn red is red."),
+    ("fail", "A claim did not hold, on evidence. For a twin: something stayed green that must turn red."),
+    (
+        "inconclusive",
+        "It could not be observed, the stress did not arrive, or the machine was lost. Neither pass nor fail.",
+    ),
+    ("skipped", "A requirement of the scenario is not met on this machine; the reason is shown."),
+    ("aborted", "A guard refused to start the run or stopped it; the reason is shown with the numbers."),
+];
+
+pub(super) fn explain(arguments: &Explain) -> anyhow::Result<ExitCode> {
+    let Some(word) = &arguments.word else {
+        everything();
+        return Ok(ExitCode::Passed);
+    };
+    // `work:memory.peak` is asked for as often as `memory.peak`.
+    let name = word.split_once(':').map_or(word.as_str(), |(_, metric)| metric);
+    if let Some(text) = metric(name).or_else(|| expectation(name)).or_else(|| other(name)) {
+        println!("{text}");
+        return Ok(ExitCode::Passed);
+    }
+    let near = nearest(name, names().iter().map(String::as_str));
+    let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    eprintln!("error: `{word}` is no metric, expectation, property or verdict{hint}");
+    eprintln!("Run `bulkhead explain` without a word to see all there are.");
+    Ok(ExitCode::Usage)
+}
+
+fn metric(name: &str) -> Option<String> {
+    let info = catalogue().iter().find(|info| {
+        info.name == name
+            || info.name.strip_suffix('N').is_some_and(|stem| {
+                name.strip_prefix(stem).is_some_and(|probe| probe.parse::<usize>().is_ok())
+            })
+    })?;
+    let since = info.since_kernel.map(|(major, minor)| format!(", kernel {major}.{minor} and later"));
+    Some(format!(
+        "{}  ({} of {}, {}; from {}{})\n\n{}",
+        info.name,
+        info.course,
+        info.subject,
+        info.unit,
+        info.source,
+        since.unwrap_or_default(),
+        info.about
+    ))
+}
+
+fn expectation(name: &str) -> Option<String> {
+    let family = families().iter().find(|family| family.name == name)?;
+    Some(format!("{}  (expectation)\n\n{}\n\n{}", family.name, family.about, family.example))
+}
+
+fn other(name: &str) -> Option<String> {
+    if let Some(property) = PropertyName::from_text(name) {
+        let info = property.info();
+        return Some(format!(
+            "{}  (property, systemd {} and later)\n\n{}",
+            info.text, info.since, info.about
+        ));
+    }
+    let (verdict, about) = VERDICTS.iter().find(|(verdict, _)| *verdict == name)?;
+    Some(format!("{verdict}  (verdict)\n\n{about}"))
+}
+
+fn names() -> Vec<String> {
+    let metrics = catalogue().iter().map(|info| info.name);
+    let expectations = families().iter().map(|family| family.name);
+    let properties = PropertyName::ALL.into_iter().map(|property| property.info().text);
+    let verdicts = VERDICTS.iter().map(|(verdict, _)| *verdict);
+    metrics.chain(expectations).chain(properties).chain(verdicts).map(str::to_owned).collect()
+}
+
+fn everything() {
+    println!("Metrics (SUBJECT:METRIC; a subject is a declared cgroup, host, an actor, or protect)");
+    for info in catalogue() {
+        println!("  {:<40} {} of {}, {}", info.name, info.course, info.subject, info.unit);
+    }
+    println!("\nExpectations");
+    for family in families() {
+        println!("  {}", family.name);
+    }
+    println!("\nProperties");
+    for property in PropertyName::ALL {
+        println!("  {}", property.info().text);
+    }
+    println!("\nVerdicts");
+    for (verdict, _) in VERDICTS {
+        println!("  {verdict}");
+    }
+}

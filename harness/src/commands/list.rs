@@ -1,0 +1,52 @@
+//! `bulkhead list`: the scenarios, their twins and what they claim.
+
+use anyhow::Context;
+
+use crate::cli::List;
+use crate::exit_code::ExitCode;
+use crate::scenario::{self, Scenario};
+
+pub(super) fn list(arguments: &List) -> anyhow::Result<ExitCode> {
+    let dir = &arguments.scenarios.scenarios;
+    let found = match scenario::load_all(&[dir]) {
+        Ok(found) => found,
+        Err(problem) => return super::check::refuse(&problem),
+    };
+    if arguments.json {
+        let rows: Vec<serde_json::Value> = found.iter().map(row).collect();
+        println!("{}", serde_json::to_string_pretty(&rows).context("cannot print the list")?);
+        return Ok(ExitCode::Passed);
+    }
+    for scenario in &found {
+        println!("{:<26} {}", scenario.id.to_string(), scenario.title);
+        println!("{:<26} {}, {}", "", scenario.safety, tags(scenario));
+        for twin in &scenario.twins {
+            let must_fail: Vec<String> = twin.must_fail.iter().map(ToString::to_string).collect();
+            println!("{:<26} twin {}: must turn red: {}", "", twin.id, must_fail.join(", "));
+        }
+    }
+    Ok(ExitCode::Passed)
+}
+
+fn tags(scenario: &Scenario) -> String {
+    if scenario.tags.is_empty() {
+        "no tags".into()
+    } else {
+        format!("tags: {}", tag_words(scenario).join(", "))
+    }
+}
+
+fn tag_words(scenario: &Scenario) -> Vec<String> {
+    scenario.tags.iter().map(ToString::to_string).collect()
+}
+
+fn row(scenario: &Scenario) -> serde_json::Value {
+    serde_json::json!({
+        "id": scenario.id.to_string(),
+        "title": scenario.title,
+        "source": scenario.source,
+        "safety": scenario.safety,
+        "tags": tag_words(scenario),
+        "twins": scenario.twins.iter().map(|twin| twin.id.to_string()).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,39 @@
+//! `bulkhead completions` and `bulkhead man`: from the same definitions as the command line itself.
+
+use std::io::Write;
+
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Completions};
+use crate::exit_code::ExitCode;
+
+pub(super) fn completions(arguments: &Completions) -> anyhow::Result<ExitCode> {
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "bulkhead", &mut std::io::stdout());
+    Ok(ExitCode::Passed)
+}
+
+/// The page of bulkhead, then one section for each subcommand.
+pub(super) fn man() -> anyhow::Result<ExitCode> {
+    let mut page = Vec::new();
+    let mut command = Cli::command();
+    command.build();
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
+        let man = clap_mangen::Man::new(subcommand.clone());
+        page.extend_from_slice(format!(".SH BULKHEAD {}\n", subcommand.get_name().to_uppercase()).as_bytes());
+        man.render_synopsis_section(&mut page)?;
+        man.render_description_section(&mut page)?;
+        man.render_options_section(&mut page)?;
+    }
+    page.extend_from_slice(exit_codes().as_bytes());
+    std::io::stdout().write_all(&page)?;
+    Ok(ExitCode::Passed)
+}
+
+fn exit_codes() -> String {
+    let mut section = String::from(".SH EXIT STATUS\n");
+    for code in ExitCode::ALL.map(ExitCode::code) {
+        section += &format!(".TP\n{code}\n{}\n", reports::outcome::exit_meaning(code));
+    }
+    section
+}

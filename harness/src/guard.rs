@@ -1,0 +1,215 @@
+//! Refuses what could hurt: a host that did not allow it, a plan that would push the machine too far.
+//!
+//! On a machine, the root-owned policy file decides; limits combine by minimum, so a scenario can never widen them.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::host::HostFacts;
+use crate::plan::Plan;
+use crate::scenario::bytes::Bytes;
+use crate::scenario::percent::Percent;
+use crate::scenario::span::Span;
+
+/// The file with which the owner of a machine allows runs on it.
+pub const POLICY_PATH: &str = "/etc/bulkhead/host.toml";
+/// A run may push the machine to this share of its memory at most.
+const ADMITTED_PERCENT: u64 = 90;
+
+/// What the owner of a machine allows.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Written {
+    schema: u32,
+    /// Whether the machine may be lost: only then do pressure and destructive scenarios run.
+    #[serde(default)]
+    disposable: bool,
+    /// The most a run may take in all, `2G`.
+    max_memory: Option<String>,
+    /// The share of memory that a run may push the machine to, `80%`.
+    max_used: Option<String>,
+    /// The longest deadline, `5min`.
+    max_deadline: Option<String>,
+}
+
+/// What the owner of a machine allows, read and checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostPolicy {
+    /// Whether the machine may be lost.
+    pub disposable: bool,
+    /// The most a run may take in all, bytes.
+    pub max_memory: Option<u64>,
+    /// The share of memory that a run may push the machine to, percent.
+    pub max_used_percent: Option<u64>,
+    /// The longest deadline, µs.
+    pub max_deadline_us: Option<u64>,
+}
+
+/// Why a host's policy is not usable. Every case means: nothing runs here.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// There is none.
+    #[error(
+        "{path} does not exist, so nothing may run on this machine: as root, write\n  schema = 1\nto it to allow \
+         contained scenarios, or run in a throwaway VM with --on vm",
+        path = .0.display()
+    )]
+    Missing(PathBuf),
+    /// It cannot be read.
+    #[error("cannot read {path}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Others than root could have written it.
+    #[error("{path} is not root's alone (uid {uid}, mode {mode:o}): chown root and chmod 644 it", path = path.display())]
+    NotRoots {
+        /// The file.
+        path: PathBuf,
+        /// Its owner.
+        uid: u32,
+        /// Its mode.
+        mode: u32,
+    },
+    /// It does not parse.
+    #[error("{path}: {message}", path = path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        message: String,
+    },
+}
+
+impl HostPolicy {
+    /// Reads the policy of this machine.
+    ///
+    /// # Errors
+    /// When it is missing, not root's alone, or says something unknown.
+    pub fn load(path: &Path) -> Result<Self, PolicyError> {
+        let read = |source| PolicyError::Read { path: path.to_owned(), source };
+        let metadata = match fs::metadata(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(PolicyError::Missing(path.to_owned()));
+            }
+            found => found.map_err(read)?,
+        };
+        let mode = metadata.mode() & 0o7777;
+        if metadata.uid() != 0 || mode & 0o022 != 0 {
+            return Err(PolicyError::NotRoots { path: path.to_owned(), uid: metadata.uid(), mode });
+        }
+        Self::parse(&fs::read_to_string(path).map_err(read)?)
+            .map_err(|message| PolicyError::Invalid { path: path.to_owned(), message })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let written: Written = toml::from_str(text).map_err(|error| error.to_string())?;
+        if written.schema != 1 {
+            return Err(format!("schema is {}, this bulkhead knows 1", written.schema));
+        }
+        fn value<T: std::str::FromStr>(key: &str, text: Option<&String>) -> Result<Option<T>, String>
+        where
+            T::Err: std::fmt::Display,
+        {
+            text.map(|text| text.parse::<T>().map_err(|error| format!("{key}: {error}"))).transpose()
+        }
+        let max_used = value::<Percent>("max-used", written.max_used.as_ref())?;
+        Ok(Self {
+            disposable: written.disposable,
+            max_memory: value::<Bytes>("max-memory", written.max_memory.as_ref())?.map(|bytes| bytes.0),
+            max_used_percent: max_used.map(|percent| percent.of(100)),
+            max_deadline_us: value::<Span>("max-deadline", written.max_deadline.as_ref())?.map(|span| span.0),
+        })
+    }
+}
+
+/// Why a plan is refused, with the numbers.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Refusal {
+    /// It would take too much of the machine.
+    #[error(
+        "the run may take {wanted_mib} MiB and {used_mib} MiB of {total_mib} MiB are in use: that is {percent} % of the \
+         machine, at most {allowed} % are admitted"
+    )]
+    Memory {
+        /// What the run may take, MiB.
+        wanted_mib: u64,
+        /// What is in use, MiB.
+        used_mib: u64,
+        /// MemTotal, MiB.
+        total_mib: u64,
+        /// What the sum comes to.
+        percent: u64,
+        /// What is admitted.
+        allowed: u64,
+    },
+    /// The owner of the machine allows less.
+    #[error("the run may take {wanted_mib} MiB, {POLICY_PATH} allows {allowed_mib} MiB")]
+    Owner {
+        /// What the run may take, MiB.
+        wanted_mib: u64,
+        /// What is allowed, MiB.
+        allowed_mib: u64,
+    },
+    /// The owner of the machine allows less time.
+    #[error("the deadline is {wanted_s} s, {POLICY_PATH} allows {allowed_s} s")]
+    Deadline {
+        /// Seconds.
+        wanted_s: u64,
+        /// Seconds.
+        allowed_s: u64,
+    },
+    /// A fact that the decision needs could not be read.
+    #[error("{0} could not be read, so it cannot be told whether the run is safe")]
+    Unknown(&'static str),
+    /// A kernel setting makes an OOM kill in a cgroup a danger for the whole machine.
+    #[error("vm.panic_on_oom is {0}: an OOM kill would panic this machine; set it to 0")]
+    PanicOnOom(u64),
+}
+
+/// Admits a plan, or refuses it with the numbers.
+///
+/// # Errors
+/// When the plan could hurt this machine more than its owner and the harness allow.
+pub fn admit(plan: &Plan, host: &HostFacts, policy: &HostPolicy) -> Result<(), Refusal> {
+    let deadline_s = plan.deadline_us / 1_000_000;
+    if let Some(allowed) = policy.max_deadline_us
+        && plan.deadline_us > allowed
+    {
+        return Err(Refusal::Deadline { wanted_s: deadline_s, allowed_s: allowed / 1_000_000 });
+    }
+    match host.panic_on_oom {
+        Some(0) => {}
+        Some(value) => return Err(Refusal::PanicOnOom(value)),
+        None => return Err(Refusal::Unknown("vm.panic_on_oom")),
+    }
+    let total = host.memory_total.ok_or(Refusal::Unknown("MemTotal"))?;
+    let available = host.memory_available.ok_or(Refusal::Unknown("MemAvailable"))?;
+    // A destructive scenario has no cap of the harness's own; it only ever runs on a machine that may be lost.
+    let Some(wanted) = plan.most_memory() else { return Ok(()) };
+    if let Some(allowed) = policy.max_memory
+        && wanted > allowed
+    {
+        return Err(Refusal::Owner { wanted_mib: wanted >> 20, allowed_mib: allowed >> 20 });
+    }
+    let used = total.saturating_sub(available);
+    let percent = (used + wanted) * 100 / total.max(1);
+    let allowed = policy.max_used_percent.map_or(ADMITTED_PERCENT, |own| own.min(ADMITTED_PERCENT));
+    if percent > allowed {
+        let mib = |bytes: u64| bytes >> 20;
+        return Err(Refusal::Memory {
+            wanted_mib: mib(wanted),
+            used_mib: mib(used),
+            total_mib: mib(total),
+            percent,
+            allowed,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,214 @@
+//! A record → findings and a verdict. Pure: the same record gives the same findings on any machine, any year.
+//!
+//! It reads nothing but the record. "Could not be observed" is its own verdict: it never becomes pass or fail.
+
+mod attribution;
+mod kill;
+mod livelock;
+mod metric;
+mod protect;
+mod reached;
+mod survival;
+mod victims;
+mod view;
+
+use reports::outcome::Verdict;
+use reports::report::{Cleanup, Finding, Kill};
+
+use crate::plan::Plan;
+use crate::plan::claim::{Claim, Expectation};
+use crate::record::event::EndReason;
+use crate::record::{Event, Record};
+pub use view::View;
+
+/// What the judge has to say of one run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// The verdict of the case: for a twin, whether it turned red where it must.
+    pub verdict: Verdict,
+    /// The verdict of the run itself.
+    pub raw_verdict: Verdict,
+    /// Why it is not a pass.
+    pub reason: Option<String>,
+    /// Each claim, judged.
+    pub findings: Vec<Finding>,
+    /// Every process that ended under stress, attributed.
+    pub kills: Vec<Kill>,
+    /// Whether the machine was shown to be as before.
+    pub cleanup: Cleanup,
+}
+
+/// The id of the built-in finding that the stress arrived.
+pub const REACHED: &str = "reached";
+/// The id of the built-in finding that the protected units are the same as before.
+pub const PROTECTED_UNCHANGED: &str = "protected-unchanged";
+/// The id of the built-in finding that everything protected kept answering.
+pub const PROTECTED_ANSWERS: &str = "protected-answers";
+
+/// Judges a record.
+#[must_use]
+pub fn judge(record: &Record) -> Judgement {
+    let cleanup = cleanup(record);
+    if let Some((verdict, reason)) = end_reason(record).and_then(early_end) {
+        return without_findings(verdict, reason, cleanup);
+    }
+    let (Some(plan), Some(_)) = (&record.head.plan, end_reason(record)) else {
+        return without_findings(Verdict::Inconclusive, unfinished(record), cleanup);
+    };
+    let view = View::new(record, plan);
+    let kills = attribution::attribute(&view);
+    let mut findings = vec![reached::judge(&view)];
+    findings.extend(plan.expectations.iter().map(|expectation| finding(&view, &kills, expectation)));
+    findings.extend(protect::judge(&view));
+    for finding in &mut findings {
+        finding.required_red = record.head.must_fail.contains(&finding.id);
+    }
+    let (raw_verdict, raw_reason) = raw_verdict(&findings);
+    let (verdict, reason) = if record.head.twin.is_some() {
+        twin_verdict(&findings, &record.head.must_fail)
+    } else {
+        (raw_verdict, raw_reason)
+    };
+    Judgement { verdict, raw_verdict, reason, findings, kills, cleanup }
+}
+
+fn finding(view: &View<'_>, kills: &[Kill], expectation: &Expectation) -> Finding {
+    match &expectation.claim {
+        Claim::Kill(claim) => kill::judge(view, kills, &expectation.id, claim),
+        Claim::OnlyVictims(actors) => victims::judge(view, kills, &expectation.id, actors),
+        Claim::Survives(actors) => survival::judge(view, &expectation.id, actors),
+        Claim::Metric(claim) => metric::judge(view, &expectation.id, claim),
+        Claim::NoLivelock(claim) => livelock::judge(view, &expectation.id, claim),
+    }
+}
+
+fn without_findings(verdict: Verdict, reason: String, cleanup: Cleanup) -> Judgement {
+    Judgement {
+        verdict,
+        raw_verdict: verdict,
+        reason: Some(reason),
+        findings: Vec::new(),
+        kills: Vec::new(),
+        cleanup,
+    }
+}
+
+fn end_reason(record: &Record) -> Option<&EndReason> {
+    record.events.iter().rev().find_map(|stamped| match &stamped.event {
+        Event::Ended { reason } => Some(reason),
+        _ => None,
+    })
+}
+
+fn unfinished(record: &Record) -> String {
+    if record.head.plan.is_none() {
+        return "the run has no plan: it never got as far as a machine".into();
+    }
+    "the record has no end: the harness was killed or is still running".into()
+}
+
+/// Ends after which no claim can be judged.
+fn early_end(end: &EndReason) -> Option<(Verdict, String)> {
+    match end {
+        EndReason::BalloonsEnded | EndReason::ObserveElapsed => None,
+        EndReason::Skipped { reason } => Some((Verdict::Skipped, reason.clone())),
+        EndReason::Refused { reason } => Some((Verdict::Aborted, format!("refused: {reason}"))),
+        EndReason::Aborted { reason } => Some((Verdict::Aborted, reason.clone())),
+        EndReason::SetupFailed { reason } => {
+            Some((Verdict::Inconclusive, format!("the set-up did not come up as planned: {reason}")))
+        }
+        EndReason::Interrupted { signal } => {
+            Some((Verdict::Inconclusive, format!("interrupted by signal {signal}")))
+        }
+        EndReason::MachineLost { what, .. } => {
+            Some((Verdict::Inconclusive, format!("the machine was lost: {what}")))
+        }
+    }
+}
+
+/// The stress must have arrived; then one failure fails, and one unobserved claim keeps it from passing.
+fn raw_verdict(findings: &[Finding]) -> (Verdict, Option<String>) {
+    if let Some(reached) = findings.iter().find(|finding| finding.id == REACHED)
+        && reached.verdict != Verdict::Pass
+    {
+        let reason = format!("the stress did not arrive: {}, wanted {}", reached.observed, reached.expected);
+        return (Verdict::Inconclusive, Some(reason));
+    }
+    let verdict =
+        Verdict::combine(findings.iter().map(|finding| finding.verdict)).unwrap_or(Verdict::Inconclusive);
+    let reason = findings
+        .iter()
+        .find(|finding| finding.verdict == verdict && verdict != Verdict::Pass)
+        .map(|finding| format!("{}: {}", finding.id, finding.observed));
+    (verdict, reason)
+}
+
+/// A twin passes when every finding it must turn red is red; green is a failure, unobserved is neither.
+fn twin_verdict(findings: &[Finding], must_fail: &[String]) -> (Verdict, Option<String>) {
+    if let (Verdict::Inconclusive, reason) = raw_verdict(findings)
+        && findings.iter().any(|finding| finding.id == REACHED && finding.verdict != Verdict::Pass)
+    {
+        return (Verdict::Inconclusive, reason);
+    }
+    let verdict_of = |id: &String| {
+        findings
+            .iter()
+            .find(|finding| finding.id == *id)
+            .map_or(Verdict::Inconclusive, |finding| finding.verdict)
+    };
+    let green: Vec<&str> =
+        must_fail.iter().filter(|id| verdict_of(id) == Verdict::Pass).map(String::as_str).collect();
+    if !green.is_empty() {
+        return (Verdict::Fail, Some(format!("stayed green: {}", green.join(", "))));
+    }
+    let unseen: Vec<&str> =
+        must_fail.iter().filter(|id| verdict_of(id) != Verdict::Fail).map(String::as_str).collect();
+    if !unseen.is_empty() || must_fail.is_empty() {
+        return (Verdict::Inconclusive, Some(format!("could not be observed: {}", unseen.join(", "))));
+    }
+    (Verdict::Pass, None)
+}
+
+fn cleanup(record: &Record) -> Cleanup {
+    let said = record.events.iter().rev().find_map(|stamped| match &stamped.event {
+        Event::Cleanup { left } => Some(left),
+        _ => None,
+    });
+    match (said, end_reason(record)) {
+        (Some(left), _) if left.is_empty() => Cleanup::Proven,
+        (Some(left), _) => Cleanup::NotProven { left: left.clone() },
+        // A throwaway machine that is gone has taken everything with it.
+        (None, Some(EndReason::MachineLost { .. })) => Cleanup::NotNeeded,
+        (None, Some(EndReason::Skipped { .. } | EndReason::Refused { .. })) => Cleanup::NotNeeded,
+        (None, _) if started_anything(record) => {
+            Cleanup::NotProven { left: vec!["the record ends before any cleanup".into()] }
+        }
+        (None, _) => Cleanup::NotNeeded,
+    }
+}
+
+fn started_anything(record: &Record) -> bool {
+    record.events.iter().any(|stamped| matches!(stamped.event, Event::UnitStarted { .. }))
+}
+
+/// Builds a finding; whether it is required to be red is filled in by [`judge`].
+fn found(id: &str, claim: String, verdict: Verdict, expected: String, observed: String) -> Finding {
+    Finding { id: id.into(), claim, verdict, expected, observed, explanation: None, required_red: false }
+}
+
+/// The number of decimals that people read at 3 a.m.: bytes in MiB or GiB.
+fn mib(bytes: f64) -> String {
+    const MIB: f64 = 1024.0 * 1024.0;
+    if bytes.abs() >= 1024.0 * MIB {
+        format!("{:.2} GiB", bytes / MIB / 1024.0)
+    } else if bytes.abs() >= MIB || bytes == 0.0 {
+        format!("{:.1} MiB", bytes / MIB)
+    } else {
+        format!("{:.0} KiB", bytes / 1024.0)
+    }
+}
+
+/// The plan's declared cgroup by name, as the judges need it.
+fn cgroup_path<'a>(plan: &'a Plan, name: &str) -> Option<&'a str> {
+    plan.watched.iter().find(|watched| watched.subject == name).map(|watched| watched.cgroup.as_str())
+}

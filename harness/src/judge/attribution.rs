@@ -1,0 +1,315 @@
+//! Who ended each actor: what each witness says, and what they say together.
+//!
+//! No witness alone is believed. The kernel log may be suppressed or lost; `oom_kill` counts global kills too;
+//! SIGKILL may come from anybody. A killer is named when no witness contradicts and at least two speak for it.
+
+use reports::outcome::Killer;
+use reports::report::{Agreement, Kill, Witness};
+
+use super::View;
+use super::view::KernelLog;
+use crate::kmsg::oom::{Constraint, OomEvent, Scope};
+use crate::plan::PlannedActor;
+use crate::record::Event;
+use crate::record::event::{ActorEnd, Mark, When};
+
+/// What one witness says.
+struct Testimony {
+    name: &'static str,
+    says: String,
+    /// The killers it is compatible with; none = it has nothing to say.
+    allows: Option<Vec<Killer>>,
+    /// The cgroup path whose limit was hit, if it names one.
+    limit: Option<String>,
+}
+
+impl Testimony {
+    fn missing(name: &'static str, says: impl Into<String>) -> Self {
+        Self { name, says: says.into(), allows: None, limit: None }
+    }
+
+    fn allows(name: &'static str, says: impl Into<String>, allows: &[Killer]) -> Self {
+        Self { name, says: says.into(), allows: Some(allows.to_vec()), limit: None }
+    }
+}
+
+/// Attributes the end of every actor that ended before cleanup.
+pub(super) fn attribute(view: &View<'_>) -> Vec<Kill> {
+    let cleanup = view.mark(Mark::Cleanup).unwrap_or(u64::MAX);
+    view.plan
+        .actors
+        .iter()
+        .filter_map(|actor| {
+            let (at, end) = view.end(&actor.id).filter(|(at, _)| *at < cleanup)?;
+            Some(attribute_one(view, actor, at, end))
+        })
+        .collect()
+}
+
+fn attribute_one(view: &View<'_>, actor: &PlannedActor, ended_us: u64, end: ActorEnd) -> Kill {
+    let pid = view.pid(&actor.id).unwrap_or(0);
+    let testimonies = [
+        kernel_log(view, actor, pid),
+        memory_events(view, actor),
+        wait_status(end),
+        systemd(view, actor),
+        oomd(view, actor),
+        earlyoom(view, pid),
+    ];
+    let (killer, limit) = agree(&testimonies);
+    let limit_name = limit.as_ref().map(|path| view.plan.name_of(path).unwrap_or(path).to_owned());
+    let at_bytes = limit_name
+        .as_ref()
+        .and_then(|name| view.last(&format!("{name}:memory.peak")).or_else(|| peak_of_current(view, name)));
+    Kill {
+        actor: Some(actor.id.clone()),
+        pid,
+        comm: comm(view, actor),
+        killer,
+        limit: limit_name,
+        at_bytes,
+        after_ms: view.mark(Mark::Climb).map(|climb| ended_us.saturating_sub(climb) / 1000),
+        latency_us: latency(view, pid),
+        witnesses: testimonies.into_iter().filter_map(|said| witness(said, killer)).collect(),
+    }
+}
+
+fn peak_of_current(view: &View<'_>, name: &str) -> Option<u64> {
+    view.record.samples.series(&format!("{name}:memory.current")).map(|(_, value)| value).max()
+}
+
+fn comm(view: &View<'_>, actor: &PlannedActor) -> String {
+    view.find(|event| match event {
+        Event::ActorPlaced { actor: id, comm, .. } if *id == actor.id => Some(comm.clone()),
+        _ => None,
+    })
+    .map(|(_, comm)| comm)
+    .unwrap_or_default()
+}
+
+/// The killer that every speaking witness allows, when at least two speak and their limits agree.
+fn agree(testimonies: &[Testimony]) -> (Killer, Option<String>) {
+    const CANDIDATES: [Killer; 6] =
+        [Killer::Exit, Killer::SystemdOomd, Killer::Earlyoom, Killer::Memcg, Killer::Global, Killer::Signal];
+    let speaking: Vec<&[Killer]> = testimonies.iter().filter_map(|said| said.allows.as_deref()).collect();
+    let mut limits: Vec<&String> = testimonies.iter().filter_map(|said| said.limit.as_ref()).collect();
+    limits.dedup();
+    if speaking.len() < 2 || limits.len() > 1 {
+        return (Killer::Unknown, None);
+    }
+    let possible: Vec<Killer> = CANDIDATES
+        .into_iter()
+        .filter(|killer| speaking.iter().all(|allows| allows.contains(killer)))
+        .collect();
+    match possible.as_slice() {
+        [Killer::Memcg] => (Killer::Memcg, limits.first().map(|path| (*path).clone())),
+        [one] => (*one, None),
+        // No or several killers fit what was said.
+        _ => (Killer::Unknown, None),
+    }
+}
+
+fn witness(said: Testimony, killer: Killer) -> Option<Witness> {
+    let agrees = match &said.allows {
+        None if said.says.is_empty() => return None,
+        None => Agreement::Missing,
+        Some(allows) if allows.contains(&killer) => Agreement::Agrees,
+        // Nobody was named because the witnesses disagree: each is shown as it spoke.
+        Some(_) => Agreement::Contradicts,
+    };
+    Some(Witness { name: said.name.into(), says: said.says, agrees })
+}
+
+/// Userspace killers that leave the kernel's own OOM killer out of it.
+const NOT_THE_KERNEL: [Killer; 4] = [Killer::Signal, Killer::SystemdOomd, Killer::Earlyoom, Killer::Exit];
+
+fn kernel_log(view: &View<'_>, actor: &PlannedActor, pid: u32) -> Testimony {
+    const NAME: &str = "kernel log";
+    let summary = view.find(|event| match event {
+        Event::KernelOom {
+            oom: OomEvent::Summary { constraint, oom_memcg, task_memcg, pid: of, .. },
+            ..
+        } if *of == pid && task_memcg.as_str() == actor.cgroup => Some((*constraint, oom_memcg.clone())),
+        _ => None,
+    });
+    if let Some((_, (constraint, oom_memcg))) = summary {
+        let killer = if oom_memcg.is_some() { Killer::Memcg } else { Killer::Global };
+        let limit = oom_memcg.map(|path| path.as_str().to_owned());
+        let whose = limit.as_deref().map_or("global_oom".to_owned(), |path| format!("oom_memcg={path}"));
+        let mut said = Testimony::allows(
+            NAME,
+            format!("{}, {whose}, pid={pid}", constraint_word(constraint)),
+            &[killer],
+        );
+        said.limit = limit;
+        return said;
+    }
+    let killed = view.find(|event| match event {
+        Event::KernelOom { oom: OomEvent::Killed { scope, pid: of, .. }, .. } if *of == pid => {
+            Some(*scope == Scope::Memcg)
+        }
+        _ => None,
+    });
+    match (killed, view.kernel_log()) {
+        (Some((_, true)), _) => {
+            Testimony::allows(NAME, format!("Memory cgroup out of memory: killed {pid}"), &[Killer::Memcg])
+        }
+        (Some((_, false)), _) => {
+            Testimony::allows(NAME, format!("Out of memory: killed {pid}"), &[Killer::Global])
+        }
+        (None, KernelLog::Complete) => {
+            Testimony::allows(NAME, format!("complete, and no OOM kill of pid {pid}"), &NOT_THE_KERNEL)
+        }
+        (None, KernelLog::Lost(records)) => {
+            Testimony::missing(NAME, format!("{records} records were lost before they could be read"))
+        }
+        (None, KernelLog::Unavailable(reason)) => Testimony::missing(NAME, reason),
+    }
+}
+
+/// As the kernel prints it.
+fn constraint_word(constraint: Constraint) -> &'static str {
+    match constraint {
+        Constraint::None => "CONSTRAINT_NONE",
+        Constraint::Cpuset => "CONSTRAINT_CPUSET",
+        Constraint::MemoryPolicy => "CONSTRAINT_MEMORY_POLICY",
+        Constraint::Memcg => "CONSTRAINT_MEMCG",
+    }
+}
+
+fn memory_events(view: &View<'_>, actor: &PlannedActor) -> Testimony {
+    const NAME: &str = "memory.events";
+    let Some(own) = actor.watched_chain.first() else {
+        return Testimony::missing(NAME, "no watched cgroup holds this actor");
+    };
+    let Some(kills) = view.delta(&format!("{own}:memory.events.oom_kill")) else {
+        return Testimony::missing(NAME, format!("{own}: could not be read"));
+    };
+    if kills == 0 {
+        return Testimony::allows(NAME, format!("{own}: oom_kill +0"), &NOT_THE_KERNEL);
+    }
+    // `oom` is charged to the cgroup whose limit was hit, `oom_kill` to the victim's.
+    let mut hit = Vec::new();
+    for name in &actor.watched_chain {
+        match view.delta(&format!("{name}:memory.events.local.oom")) {
+            Some(0) => {}
+            Some(count) => hit.push((name, count)),
+            None => {
+                return Testimony::missing(NAME, format!("{name}: memory.events.local could not be read"));
+            }
+        }
+    }
+    match hit.as_slice() {
+        [] => Testimony::allows(
+            NAME,
+            format!("{own}: oom_kill +{kills}, but oom +0 up to the root"),
+            &[Killer::Global],
+        ),
+        [(name, count)] => {
+            let says = format!("{own}: oom_kill +{kills}; limit {name}: oom +{count}");
+            let mut said = Testimony::allows(NAME, says, &[Killer::Memcg]);
+            said.limit = super::cgroup_path(view.plan, name).map(str::to_owned);
+            said
+        }
+        several => {
+            let names: Vec<String> =
+                several.iter().map(|(name, count)| format!("{name} oom +{count}")).collect();
+            // Which of them took this actor cannot be told from counters alone.
+            Testimony::allows(
+                NAME,
+                format!("{own}: oom_kill +{kills}; {}", names.join(", ")),
+                &[Killer::Memcg],
+            )
+        }
+    }
+}
+
+fn wait_status(end: ActorEnd) -> Testimony {
+    const NAME: &str = "wait status";
+    const SIGKILL: i32 = 9;
+    match end {
+        ActorEnd::Exited(code) => Testimony::allows(NAME, format!("exited with {code}"), &[Killer::Exit]),
+        ActorEnd::Signalled(SIGKILL) => Testimony::allows(
+            NAME,
+            "SIGKILL",
+            &[Killer::Memcg, Killer::Global, Killer::SystemdOomd, Killer::Earlyoom, Killer::Signal],
+        ),
+        // The kernel's OOM killer and oomd send nothing but SIGKILL.
+        ActorEnd::Signalled(signal) => {
+            Testimony::allows(NAME, format!("signal {signal}"), &[Killer::Earlyoom, Killer::Signal])
+        }
+        ActorEnd::Unknown => Testimony::missing(NAME, "could not be learnt"),
+    }
+}
+
+fn systemd(view: &View<'_>, actor: &PlannedActor) -> Testimony {
+    const NAME: &str = "systemd";
+    let Some(Some(state)) = view.unit(&actor.unit, When::After) else {
+        return Testimony::missing(NAME, "the unit was gone when asked");
+    };
+    match state.result.as_deref() {
+        // Any kind of OOM kill: the manager reads the hierarchical `oom_kill`, and oomd's xattr.
+        Some("oom-kill") => {
+            Testimony::allows(NAME, "Result=oom-kill", &[Killer::Memcg, Killer::Global, Killer::SystemdOomd])
+        }
+        // With OOMPolicy=continue, and for scopes that just emptied, any other result proves nothing.
+        Some(result) => Testimony::missing(NAME, format!("Result={result}, which proves nothing")),
+        None => Testimony::missing(NAME, "the unit has no Result"),
+    }
+}
+
+fn oomd(view: &View<'_>, actor: &PlannedActor) -> Testimony {
+    const NAME: &str = "oomd";
+    let line = view.find(|event| match event {
+        Event::DaemonLine { daemon, line }
+            if daemon == "systemd-oomd"
+                && line.starts_with("Killed ")
+                && killed_path(line, &actor.cgroup) =>
+        {
+            Some(line.clone())
+        }
+        _ => None,
+    });
+    match line {
+        Some((_, line)) => Testimony::allows(NAME, line, &[Killer::SystemdOomd]),
+        None => Testimony::missing(NAME, ""),
+    }
+}
+
+/// Whether oomd's line names this cgroup or one above it: it kills recursively.
+fn killed_path(line: &str, cgroup: &str) -> bool {
+    line.strip_prefix("Killed ").and_then(|rest| rest.split_whitespace().next()).is_some_and(|path| {
+        cgroup == path || cgroup.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
+    })
+}
+
+fn earlyoom(view: &View<'_>, pid: u32) -> Testimony {
+    const NAME: &str = "earlyoom";
+    let needle = format!(" to process {pid} ");
+    let line = view.find(|event| match event {
+        Event::DaemonLine { daemon, line } if daemon == "earlyoom" && line.contains(&needle) => {
+            Some(line.clone())
+        }
+        _ => None,
+    });
+    match line {
+        Some((_, line)) if line.starts_with("sending SIG") => {
+            Testimony::allows(NAME, line, &[Killer::Earlyoom])
+        }
+        _ => Testimony::missing(NAME, ""),
+    }
+}
+
+/// From the kernel's own timestamp of the kill to the moment the record had it.
+fn latency(view: &View<'_>, pid: u32) -> Option<u64> {
+    view.find(|event| match event {
+        Event::KernelOom { logged_us: Some(logged), oom, .. } => match oom {
+            OomEvent::Killed { pid: of, .. } | OomEvent::Summary { pid: of, .. } if *of == pid => {
+                Some(*logged)
+            }
+            _ => None,
+        },
+        _ => None,
+    })
+    .map(|(received, logged)| received.saturating_sub(logged))
+}

@@ -1,0 +1,177 @@
+//! The claim that a metric stays within bounds in a part of the run.
+
+use balloon::status::Histogram;
+use reports::outcome::Verdict;
+use reports::report::Finding;
+
+use super::{View, found, mib};
+use crate::plan::claim::{Bound, BoundKind, BoundValue, MetricClaim, Phase, Unit};
+use crate::record::event::{ActorStatus, Mark};
+
+pub(super) fn judge(view: &View<'_>, id: &str, claim: &MetricClaim) -> Finding {
+    let mut verdict = Verdict::Pass;
+    let mut expected = Vec::new();
+    let mut observed = Vec::new();
+    for bound in &claim.bounds {
+        let judged = judge_bound(view, claim, bound);
+        verdict = verdict.worse(judged.0);
+        expected.push(judged.1);
+        observed.push(judged.2);
+    }
+    let sentence = format!("{} stays within bounds ({})", claim.metric, phase_name(claim.during));
+    found(id, sentence, verdict, expected.join("; "), observed.join("; "))
+}
+
+fn judge_bound(view: &View<'_>, claim: &MetricClaim, bound: &Bound) -> (Verdict, String, String) {
+    let rate = matches!(bound.kind, BoundKind::MinRate | BoundKind::MaxRate);
+    let word = bound_word(bound.kind);
+    let (limit, expected) = match bound.value {
+        BoundValue::Absolute(value) => (Some(value), format!("{word} {}", shown(claim.unit, value, rate))),
+        BoundValue::OfPhase { fraction, phase } => {
+            let reference = statistic(view, claim, bound.kind, phase);
+            let of = reference.map_or("not observed".to_owned(), |value| shown(claim.unit, value, rate));
+            let words = format!("{word} {} % of {} ({of})", fraction * 100.0, phase_name(phase));
+            (reference.map(|value| value * fraction), words)
+        }
+    };
+    match (statistic(view, claim, bound.kind, claim.during), limit) {
+        (Some(value), Some(limit)) => {
+            let verdict = if allowed(bound.kind, value, limit) { Verdict::Pass } else { Verdict::Fail };
+            (verdict, expected, shown(claim.unit, value, rate))
+        }
+        _ => (Verdict::Inconclusive, expected, format!("not observed in {}", phase_name(claim.during))),
+    }
+}
+
+/// Whether a value is on the allowed side.
+pub(super) fn allowed(kind: BoundKind, value: f64, limit: f64) -> bool {
+    match kind {
+        BoundKind::Max | BoundKind::MaxDelta | BoundKind::MaxRate => value <= limit,
+        BoundKind::Min | BoundKind::MinDelta | BoundKind::MinRate => value >= limit,
+    }
+}
+
+/// One number from the samples of a phase; none when they do not carry it.
+pub(super) fn statistic(view: &View<'_>, claim: &MetricClaim, kind: BoundKind, phase: Phase) -> Option<f64> {
+    if let Some(actor) = claim.metric.strip_suffix(":gap.p99") {
+        return gap_p99_us(view, actor, phase);
+    }
+    if let Some(probe) = claim.metric.strip_prefix("protect:answer.") {
+        return answer_us(view, probe.parse::<usize>().ok()?.checked_sub(1)?, kind, phase);
+    }
+    let series = view.series(&claim.metric, phase);
+    let values = series.iter().map(|(_, value)| *value);
+    match kind {
+        BoundKind::Max | BoundKind::Min => {
+            let (from, _) = view.window(phase)?;
+            // A gauge is judged on the samples inside the phase; the one before it belongs to the phase before.
+            let inside = series.iter().filter(|(at, _)| *at >= from).map(|(_, value)| *value);
+            let worst = if kind == BoundKind::Max { inside.max() } else { inside.min() };
+            worst.map(|value| value as f64)
+        }
+        BoundKind::MaxDelta | BoundKind::MinDelta => {
+            let (first, last) = (values.clone().next()?, values.last()?);
+            (series.len() > 1).then_some(last as f64 - first as f64)
+        }
+        BoundKind::MaxRate | BoundKind::MinRate => {
+            let ((start, first), (end, last)) = (*series.first()?, *series.last()?);
+            let seconds = end.checked_sub(start).filter(|us| *us > 0)? as f64 / 1e6;
+            let scale = if claim.unit == Unit::Microseconds { 1e6 } else { 1.0 };
+            Some((last as f64 - first as f64) / scale / seconds)
+        }
+    }
+}
+
+/// The 99th percentile of an actor's wake-up gaps in a phase, from its histogram at the two edges.
+fn gap_p99_us(view: &View<'_>, actor: &str, phase: Phase) -> Option<f64> {
+    let (start, end) = edges(view, phase)?;
+    let later = view.status(actor, end)?;
+    let gaps = match start {
+        Some(mark) => histogram(later)?.since(&histogram(view.status(actor, mark)?)?),
+        None => histogram(later)?,
+    };
+    gaps.p(0.99).map(|ns| ns as f64 / 1e3)
+}
+
+fn histogram(status: &ActorStatus) -> Option<Histogram> {
+    Some(Histogram { counts: status.gaps.as_slice().try_into().ok()? })
+}
+
+/// The marks between which a phase lies; no first mark = from the beginning.
+fn edges(view: &View<'_>, phase: Phase) -> Option<(Option<Mark>, Mark)> {
+    view.window(phase)?;
+    let hold = view.mark(Mark::Hold).is_some();
+    Some(match phase {
+        Phase::Run => (None, Mark::Settle),
+        Phase::Baseline => (Some(Mark::Baseline), Mark::Climb),
+        Phase::Climb => (Some(Mark::Climb), if hold { Mark::Hold } else { Mark::Settle }),
+        Phase::Hold => (Some(Mark::Hold), Mark::Settle),
+        Phase::Stress => (Some(Mark::Climb), Mark::Settle),
+    })
+}
+
+/// The largest (for an upper bound) or smallest latency of an answer probe in a phase.
+fn answer_us(view: &View<'_>, probe: usize, kind: BoundKind, phase: Phase) -> Option<f64> {
+    use crate::record::Event;
+    use crate::record::event::AnswerResult;
+    let (from, to) = view.window(phase)?;
+    let took = view
+        .all(|event| match event {
+            Event::Answer { probe: of, result, .. } if *of == probe => match result {
+                AnswerResult::Answered { took_us } => Some(*took_us),
+                AnswerResult::Late { waited_us } => Some(*waited_us),
+                AnswerResult::Refused { .. } => Some(u64::MAX),
+                AnswerResult::Penalised { .. } => None,
+            },
+            _ => None,
+        })
+        .into_iter()
+        .filter(|(at, _)| (from..=to).contains(at))
+        .map(|(_, took)| took);
+    match kind {
+        BoundKind::Max => took.max().map(|us| us as f64),
+        BoundKind::Min => took.min().map(|us| us as f64),
+        BoundKind::MaxDelta | BoundKind::MinDelta | BoundKind::MaxRate | BoundKind::MinRate => None,
+    }
+}
+
+fn bound_word(kind: BoundKind) -> &'static str {
+    match kind {
+        BoundKind::Max => "at most",
+        BoundKind::Min => "at least",
+        BoundKind::MaxDelta => "grows by at most",
+        BoundKind::MinDelta => "grows by at least",
+        BoundKind::MaxRate => "grows by at most, a second,",
+        BoundKind::MinRate => "grows by at least, a second,",
+    }
+}
+
+/// A phase as a reader calls it.
+pub(super) fn phase_name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Run => "the whole run",
+        Phase::Baseline => "the baseline",
+        Phase::Climb => "the climb",
+        Phase::Hold => "the hold",
+        Phase::Stress => "the stress",
+    }
+}
+
+fn shown(unit: Unit, value: f64, rate: bool) -> String {
+    match (unit, rate) {
+        (Unit::Microseconds, true) => format!("{:.1} %", value * 100.0),
+        (_, true) => format!("{}/s", show(unit, value)),
+        (_, false) => show(unit, value),
+    }
+}
+
+/// A value with its unit.
+pub(super) fn show(unit: Unit, value: f64) -> String {
+    match unit {
+        Unit::Bytes => mib(value),
+        Unit::Count => format!("{value}"),
+        Unit::Hundredths => format!("{:.2}", value / 100.0),
+        Unit::Microseconds if value >= 1e6 => format!("{:.2} s", value / 1e6),
+        Unit::Microseconds => format!("{:.1} ms", value / 1e3),
+    }
+}

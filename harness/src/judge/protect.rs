@@ -1,0 +1,118 @@
+//! The claims that come with `[protect]`: the same units before and after, and answers throughout.
+
+use reports::outcome::Verdict;
+use reports::report::Finding;
+
+use super::{PROTECTED_ANSWERS, PROTECTED_UNCHANGED, View, found};
+use crate::record::Event;
+use crate::record::event::{AnswerResult, UnitState, When};
+
+pub(super) fn judge(view: &View<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if !view.plan.protect.units.is_empty() {
+        findings.push(unchanged(view));
+    }
+    if !view.plan.protect.answers.is_empty() {
+        findings.push(answers(view));
+    }
+    findings
+}
+
+fn unchanged(view: &View<'_>) -> Finding {
+    let units = &view.plan.protect.units;
+    let mut changed = Vec::new();
+    let mut unseen = Vec::new();
+    for unit in units {
+        match (view.unit(unit, When::Before), view.unit(unit, When::After)) {
+            (Some(Some(before)), Some(Some(after))) => {
+                changed.extend(difference(before, after).map(|what| format!("{unit}: {what}")));
+            }
+            (Some(Some(_)), Some(None)) => changed.push(format!("{unit}: gone")),
+            _ => unseen.push(unit.as_str()),
+        }
+    }
+    let (verdict, observed) = if !changed.is_empty() {
+        (Verdict::Fail, changed.join("; "))
+    } else if !unseen.is_empty() {
+        (Verdict::Inconclusive, format!("not observed before and after: {}", unseen.join(", ")))
+    } else {
+        (Verdict::Pass, format!("{} units unchanged", units.len()))
+    };
+    found(
+        PROTECTED_UNCHANGED,
+        "everything protected is the same process as before".into(),
+        verdict,
+        format!("same InvocationID, MainPID and NRestarts: {}", units.join(", ")),
+        observed,
+    )
+}
+
+fn difference(before: &UnitState, after: &UnitState) -> Option<String> {
+    let pairs = [
+        ("ActiveState", Some(before.active.clone()), Some(after.active.clone())),
+        ("InvocationID", before.invocation_id.clone(), after.invocation_id.clone()),
+        ("MainPID", before.main_pid.map(|pid| pid.to_string()), after.main_pid.map(|pid| pid.to_string())),
+        ("NRestarts", before.n_restarts.map(|n| n.to_string()), after.n_restarts.map(|n| n.to_string())),
+    ];
+    pairs.into_iter().find(|(_, then, now)| then != now).map(|(name, then, now)| {
+        let word = |value: Option<String>| value.unwrap_or_else(|| "none".into());
+        format!("{name} {} is now {}", word(then), word(now))
+    })
+}
+
+fn answers(view: &View<'_>) -> Finding {
+    let mut verdict = Verdict::Pass;
+    let mut observed = Vec::new();
+    let mut expected = Vec::new();
+    for (index, answer) in view.plan.protect.answers.iter().enumerate() {
+        expected.push(format!("{} within {:.1} s", answer.target, answer.within_us as f64 / 1e6));
+        let results: Vec<&AnswerResult> = view
+            .all(|event| match event {
+                Event::Answer { probe, result, .. } if *probe == index => Some(result),
+                _ => None,
+            })
+            .into_iter()
+            .map(|(_, result)| result)
+            .collect();
+        let (one, words) = judge_probe(&results, answer.within_us);
+        verdict = verdict.worse(one);
+        observed.push(format!("{} {words}", answer.target));
+    }
+    found(
+        PROTECTED_ANSWERS,
+        "everything protected keeps answering".into(),
+        verdict,
+        expected.join("; "),
+        observed.join("; "),
+    )
+}
+
+fn judge_probe(results: &[&AnswerResult], within_us: u64) -> (Verdict, String) {
+    let mut worst = 0;
+    let mut answered = 0;
+    let mut penalised = 0;
+    for result in results {
+        match result {
+            AnswerResult::Answered { took_us } if *took_us <= within_us => {
+                worst = worst.max(*took_us);
+                answered += 1;
+            }
+            AnswerResult::Answered { took_us } => {
+                return (Verdict::Fail, format!("took {:.2} s", *took_us as f64 / 1e6));
+            }
+            AnswerResult::Late { waited_us } => {
+                return (Verdict::Fail, format!("gave no answer in {:.2} s", *waited_us as f64 / 1e6));
+            }
+            AnswerResult::Refused { error } => return (Verdict::Fail, format!("refused: {error}")),
+            AnswerResult::Penalised { .. } => penalised += 1,
+        }
+    }
+    if answered == 0 {
+        return (Verdict::Inconclusive, format!("was never heard ({penalised} probes were turned away)"));
+    }
+    let mut words = format!("answered {answered} times, slowest {:.0} ms", worst as f64 / 1e3);
+    if penalised > 0 {
+        words += &format!(" ({penalised} probes were turned away as too frequent)");
+    }
+    (Verdict::Pass, words)
+}

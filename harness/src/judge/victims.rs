@@ -1,0 +1,110 @@
+//! The claim that no OOM killer of any kind took anybody else.
+
+use reports::outcome::{Killer, Verdict};
+use reports::report::{Finding, Kill};
+
+use super::view::KernelLog;
+use super::{View, found};
+use crate::kmsg::oom::OomEvent;
+use crate::record::Event;
+
+pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, allowed: &[String]) -> Finding {
+    let expected = if allowed.is_empty() {
+        "no OOM kill of any process".to_owned()
+    } else {
+        format!("no OOM kill but of {}", allowed.join(", "))
+    };
+    let (verdict, observed) = observe(view, kills, allowed);
+    found(id, "no other process is killed for memory".into(), verdict, expected, observed)
+}
+
+fn observe(view: &View<'_>, kills: &[Kill], allowed: &[String]) -> (Verdict, String) {
+    let strangers = strangers(view, allowed);
+    if !strangers.is_empty() {
+        return (Verdict::Fail, format!("also killed: {}", strangers.join(", ")));
+    }
+    let by_oom = |kill: &&Kill| {
+        matches!(kill.killer, Killer::Memcg | Killer::Global | Killer::SystemdOomd | Killer::Earlyoom)
+    };
+    let others: Vec<String> = kills
+        .iter()
+        .filter(by_oom)
+        .filter_map(|kill| kill.actor.clone())
+        .filter(|actor| !allowed.contains(actor))
+        .collect();
+    if !others.is_empty() {
+        return (Verdict::Fail, format!("also killed: {}", others.join(", ")));
+    }
+    let Some(counted) = view.delta("host:oom_kill") else {
+        return (Verdict::Inconclusive, "/proc/vmstat oom_kill could not be read".into());
+    };
+    let explained = explained_kills(view, kills, allowed);
+    if counted > explained {
+        let words = format!("the kernel counts {counted} OOM kills, {explained} of them explained");
+        return (Verdict::Inconclusive, words);
+    }
+    let words = match view.kernel_log() {
+        KernelLog::Complete => format!("{counted} OOM kills on the whole machine, all of them expected"),
+        KernelLog::Lost(_) | KernelLog::Unavailable(_) => {
+            format!("{counted} OOM kills counted on the whole machine (the kernel log is not complete)")
+        }
+    };
+    (Verdict::Pass, words)
+}
+
+/// Processes outside the allowed actors that the kernel log or a daemon says were killed.
+fn strangers(view: &View<'_>, allowed: &[String]) -> Vec<String> {
+    let ours =
+        |pid: u32, cgroup: Option<&str>| {
+            view.plan.actors.iter().filter(|actor| allowed.contains(&actor.id)).any(|actor| {
+                view.pid(&actor.id) == Some(pid) || cgroup.is_some_and(|path| path == actor.cgroup)
+            })
+        };
+    let memcg_of = |pid: u32| {
+        view.find(|event| match event {
+            Event::KernelOom { oom: OomEvent::Summary { pid: of, task_memcg, .. }, .. } if *of == pid => {
+                Some(task_memcg.as_str())
+            }
+            _ => None,
+        })
+        .map(|(_, path)| path)
+    };
+    let killed = view.all(|event| match event {
+        Event::KernelOom { oom: OomEvent::Killed { pid, comm, .. }, .. } => Some((*pid, comm.clone())),
+        Event::KernelOom { oom: OomEvent::Summary { pid, task, .. }, .. } => Some((*pid, task.clone())),
+        _ => None,
+    });
+    let mut names: Vec<String> = killed
+        .into_iter()
+        .filter(|(_, (pid, _))| !ours(*pid, memcg_of(*pid)))
+        .map(|(_, (pid, comm))| format!("{comm} (pid {pid})"))
+        .collect();
+    names.extend(
+        view.all(|event| match event {
+            Event::DaemonLine { daemon, line } if daemon == "systemd-oomd" && line.starts_with("Killed ") => {
+                Some(line.clone())
+            }
+            _ => None,
+        })
+        .into_iter()
+        .map(|(_, line)| line)
+        .filter(|line| {
+            !view.plan.actors.iter().any(|actor| allowed.contains(&actor.id) && line.contains(&actor.cgroup))
+        }),
+    );
+    names.dedup();
+    names
+}
+
+/// OOM kills by the kernel that the allowed actors account for. A group kill counts its first victim twice.
+fn explained_kills(view: &View<'_>, kills: &[Kill], allowed: &[String]) -> u64 {
+    let logged = view
+        .all(|event| matches!(event, Event::KernelOom { oom: OomEvent::Killed { .. }, .. }).then_some(()))
+        .len();
+    let attributed = kills
+        .iter()
+        .filter(|kill| matches!(kill.killer, Killer::Memcg | Killer::Global))
+        .filter(|kill| kill.actor.as_ref().is_some_and(|actor| allowed.contains(actor)))
+        .count();
+    logged.max(attributed) as u64
+}

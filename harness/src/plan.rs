@@ -1,0 +1,302 @@
+//! A scenario and the facts of a machine → everything a run will do, resolved to numbers and names. Pure.
+//!
+//! Every unit, property, byte size, deadline and abort stands here before anything is touched; `bulkhead plan` prints
+//! it. The judge reads its claims from here, so a record can be judged without the scenario file.
+
+mod argv;
+pub mod claim;
+mod claims;
+mod print;
+mod resolve;
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use claim::{BoundKind, Expectation, Unit};
+pub use print::print;
+pub use resolve::plan;
+
+use crate::scenario::safety::Safety;
+use crate::systemd::Property;
+
+/// Why a scenario does not resolve on a machine.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The machine's memory is not known.
+    #[error("MemTotal of this machine could not be read, so nothing relative to it can be planned")]
+    NoMemory,
+    /// A size is relative to a limit that is infinite or not declared.
+    #[error("{limit} is no finite limit in the scenario as written, so nothing can be a share of it")]
+    NoLimit {
+        /// `CGROUP.Property`.
+        limit: String,
+    },
+    /// An actor names a cgroup that is not declared.
+    #[error("actor {actor} is in cgroup {cgroup}, which is not declared")]
+    NoCgroup {
+        /// The name.
+        cgroup: String,
+        /// The actor.
+        actor: String,
+    },
+    /// Cgroups hang in one another in a circle.
+    #[error("cgroup {cgroup} hangs in itself")]
+    Loop {
+        /// One of them.
+        cgroup: String,
+    },
+    /// A unit's name is no slice's.
+    #[error("{unit} is no slice")]
+    NoSlice {
+        /// Its name.
+        unit: String,
+        /// Why.
+        #[source]
+        source: crate::cgroupfs::InvalidCgroupPath,
+    },
+    /// This systemd does not know a property.
+    #[error(
+        "{property} needs systemd {since}, this machine runs {version}: add `systemd = {since}` to [requires]"
+    )]
+    TooOld {
+        /// The property.
+        property: String,
+        /// Its first version.
+        since: u32,
+        /// The machine's version.
+        version: u32,
+    },
+    /// A metric cannot be used where the scenario uses it.
+    #[error("{metric}: {why}")]
+    Metric {
+        /// Its name.
+        metric: String,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// One run, resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Id of the run: part of the name of every unit it makes.
+    pub run: String,
+    /// Scenario id.
+    pub scenario: String,
+    /// Twin id.
+    pub twin: Option<String>,
+    /// How much harm the scenario may do.
+    pub safety: Safety,
+    /// PID 1 ends every unit after this time, µs.
+    pub deadline_us: u64,
+    /// How long bystanders run before the stress, µs.
+    pub baseline_us: u64,
+    /// How long the stress is watched at most, µs.
+    pub observe_us: u64,
+    /// Time between samples, µs.
+    pub sample_every_us: u64,
+    /// The slice around everything the run makes in its own tree.
+    pub slice: PlannedUnit,
+    /// The declared cgroups, parents before children.
+    pub cgroups: Vec<PlannedUnit>,
+    /// The actors, in the order of the file.
+    pub actors: Vec<PlannedActor>,
+    /// The cgroups that are sampled.
+    pub watched: Vec<Watched>,
+    /// What must stay alive and answer.
+    pub protect: PlannedProtect,
+    /// When the stress counts as arrived.
+    pub reached: PlannedReached,
+    /// The claims.
+    pub expectations: Vec<Expectation>,
+    /// When the run is stopped for the machine's sake.
+    pub watchdog: Watchdog,
+}
+
+impl Plan {
+    /// The most memory that the run can take, bytes; none when the harness does not cap it (destructive scenarios).
+    #[must_use]
+    pub fn most_memory(&self) -> Option<u64> {
+        let inside = Self::cap_of(&self.slice)?;
+        let max = |actor: &PlannedActor| {
+            actor.properties.iter().find(|property| property.name == "MemoryMax")?.value.as_u64()
+        };
+        Some(inside + self.actors.iter().filter_map(max).sum::<u64>())
+    }
+
+    /// The limit that the progress display shows: of the first declared cgroup.
+    #[must_use]
+    pub fn shown_cap(&self) -> Option<u64> {
+        self.cgroups.first().and_then(Self::cap_of)
+    }
+
+    /// `memory.max` of a planned unit, bytes.
+    #[must_use]
+    pub fn cap_of(unit: &PlannedUnit) -> Option<u64> {
+        unit.limits.iter().find(|(file, _)| file == "memory.max").and_then(|(_, value)| value.parse().ok())
+    }
+
+    /// The name under which a cgroup path is sampled.
+    #[must_use]
+    pub fn name_of(&self, path: &str) -> Option<&str> {
+        self.watched.iter().find(|watched| watched.cgroup == path).map(|watched| watched.subject.as_str())
+    }
+}
+
+/// A unit that the run starts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedUnit {
+    /// Declared name; `run` for the slice of the run.
+    pub name: String,
+    /// Unit name.
+    pub unit: String,
+    /// What kind of unit.
+    pub kind: UnitKind,
+    /// The slice it lives in.
+    pub slice: String,
+    /// Its cgroup, from the root.
+    pub cgroup: String,
+    /// Its properties, as systemd takes them.
+    pub properties: Vec<Property>,
+    /// Kernel files and what they must hold once the unit runs (`max` or bytes).
+    pub limits: Vec<(String, String)>,
+}
+
+/// The kinds of unit that can be declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnitKind {
+    /// A slice: each actor in it has a scope of its own.
+    Slice,
+    /// One scope for all its actors.
+    Scope,
+    /// A service: its first actor is the main process, started by PID 1.
+    Service,
+}
+
+/// An actor that the run starts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedActor {
+    /// Actor id.
+    pub id: String,
+    /// `balloon`, `heartbeat`, …
+    pub kind: String,
+    /// How it is started and placed.
+    pub place: Place,
+    /// The unit it lives in.
+    pub unit: String,
+    /// The slice of that unit.
+    pub slice: String,
+    /// Its cgroup, from the root.
+    pub cgroup: String,
+    /// Sampled cgroups that hold it, innermost first.
+    pub watched_chain: Vec<String>,
+    /// Properties of its own scope, when it has one.
+    pub properties: Vec<Property>,
+    /// Program (`balloon` or `bystander`) and arguments; `{status}` and `{data}` stand for the run's directories.
+    pub argv: Vec<String>,
+    /// Its `oom_score_adj`, set on purpose.
+    pub oom_score_adj: i32,
+    /// What it is released with.
+    pub release: Release,
+    /// Time between that moment and its release, µs.
+    pub delay_us: u64,
+    /// For a balloon: the most it will hold, bytes.
+    pub total: Option<u64>,
+    /// For a writer or reader: the size of its file, bytes.
+    pub file: Option<u64>,
+    /// Whether its own code comes from a cold private copy.
+    pub cold_text: bool,
+}
+
+/// How an actor is started and placed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// A child of the harness in a scope of its own.
+    OwnScope,
+    /// A child of the harness in a scope shared with other actors.
+    SharedScope,
+    /// The main process of a service, started by PID 1.
+    ServiceMain,
+    /// A child of the harness moved into the cgroup of a running service.
+    InService,
+}
+
+/// When an actor is released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Release {
+    /// With the bystanders.
+    Baseline,
+    /// With the balloons.
+    Stress,
+}
+
+/// A cgroup that is sampled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watched {
+    /// The name in metrics.
+    pub subject: String,
+    /// Its path from the cgroup root.
+    pub cgroup: String,
+}
+
+/// What must stay alive and answer.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PlannedProtect {
+    /// Units that must be the same before and after.
+    pub units: Vec<String>,
+    /// What must answer throughout.
+    pub answers: Vec<PlannedAnswer>,
+}
+
+/// Something that must answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedAnswer {
+    /// As the scenario writes it.
+    pub target: String,
+    /// Where to connect.
+    pub address: SocketAddr,
+    /// The longest allowed time from connect to banner, µs.
+    pub within_us: u64,
+    /// Time between probes, µs.
+    pub every_us: u64,
+}
+
+impl PlannedAnswer {
+    /// What a reader calls it: the service behind a well-known port.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        if self.address.port() == 22 { "sshd" } else { &self.target }
+    }
+}
+
+/// When the stress counts as arrived.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedReached {
+    /// A sampled metric.
+    pub metric: String,
+    /// Its unit.
+    pub unit: Unit,
+    /// `Min` or `Max`.
+    pub kind: BoundKind,
+    /// In the metric's unit.
+    pub value: f64,
+    /// Time from the release of the balloons, µs.
+    pub within_us: u64,
+}
+
+/// When a run is stopped for the machine's sake.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watchdog {
+    /// Stop below this much MemAvailable, bytes; 0 = the scenario is destructive on a disposable machine.
+    pub min_available: u64,
+    /// Stop when the host's memory PSI full stays above this share (percent) for ten seconds…
+    pub max_full_percent: u64,
+    /// …while MemAvailable is below this, bytes: PSI alone is no sign of a short host, one throttled cgroup makes it.
+    pub full_counts_below: u64,
+    /// Stop when no sample was taken for this long, µs.
+    pub max_silence_us: u64,
+}

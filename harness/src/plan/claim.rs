@@ -1,0 +1,121 @@
+//! An expectation with every size, limit and phase resolved to numbers: what the judge reads from the record.
+
+use reports::outcome::Killer;
+use serde::{Deserialize, Serialize};
+
+pub use crate::scenario::expectation::{BoundKind, Phase};
+
+/// One expectation, resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Expectation {
+    /// The id from the scenario file.
+    pub id: String,
+    /// What it claims.
+    pub claim: Claim,
+}
+
+/// The claim of one expectation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Claim {
+    /// The named actor was killed by exactly this killer.
+    Kill(KillClaim),
+    /// No OOM killer of any kind took a process other than these actors.
+    OnlyVictims(Vec<String>),
+    /// These actors are the same running processes at the end.
+    Survives(Vec<String>),
+    /// Bounds on a metric.
+    Metric(MetricClaim),
+    /// The three signs of a livelock are not there together.
+    NoLivelock(LivelockClaim),
+}
+
+/// Who must have been killed, by whom, and where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KillClaim {
+    /// The actor that must die.
+    pub victim: String,
+    /// What must have killed it.
+    pub by: Killer,
+    /// The declared cgroup whose limit must have been hit, for a memcg kill.
+    pub limit: Option<String>,
+    /// The cgroup path of that limit, relative to the cgroup root.
+    pub limit_path: Option<String>,
+    /// Peak usage of the limiting cgroup at the kill.
+    pub at: Option<AtClaim>,
+    /// The signal that must have ended it, where the scenario names one.
+    pub signal: Option<i32>,
+}
+
+/// Peak usage that must have been seen, within a tolerance.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct AtClaim {
+    /// Bytes.
+    pub bytes: u64,
+    /// Allowed deviation as a fraction (0.02 = 2 %).
+    pub within: f64,
+}
+
+/// A metric and its bounds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricClaim {
+    /// `SUBJECT:METRIC`: a column of the samples, or a value that the judge derives.
+    pub metric: String,
+    /// The unit of its values.
+    pub unit: Unit,
+    /// The part of the run the bounds speak of.
+    pub during: Phase,
+    /// At least one bound.
+    pub bounds: Vec<Bound>,
+}
+
+/// What a metric's numbers mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// Bytes.
+    Bytes,
+    /// A plain number.
+    Count,
+    /// Microseconds.
+    Microseconds,
+    /// Hundredths: a load of 1.25 is 125.
+    Hundredths,
+}
+
+/// One bound on a metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Bound {
+    /// How the samples become one number, and which side is allowed.
+    pub kind: BoundKind,
+    /// The number it is compared with.
+    pub value: BoundValue,
+}
+
+/// A bound's number.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BoundValue {
+    /// In the metric's unit; for a rate, units per second; for the rate of a time, seconds per second.
+    Absolute(f64),
+    /// A fraction of the same statistic in another phase (2.0 = twice).
+    OfPhase {
+        /// 1.0 = the same.
+        fraction: f64,
+        /// Where the reference is measured.
+        phase: Phase,
+    },
+}
+
+/// The cgroup that must not livelock, and the actor whose progress tells.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LivelockClaim {
+    /// The declared cgroup.
+    pub cgroup: String,
+    /// Its `MemoryHigh` in this run, bytes; none = no band to be caught in.
+    pub high: Option<u64>,
+    /// Its `MemoryMax` in this run, bytes.
+    pub max: Option<u64>,
+    /// The actor whose progress is measured.
+    pub hog: String,
+}

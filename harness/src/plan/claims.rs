@@ -1,0 +1,158 @@
+//! Expectations as written → claims in numbers.
+
+use reports::outcome::Killer;
+
+use super::claim::{
+    AtClaim, Bound, BoundValue, Claim, Expectation, KillClaim, LivelockClaim, MetricClaim, Unit,
+};
+use super::resolve::{percent_of_limit, size};
+use super::{PlanError, PlannedReached, PlannedUnit};
+use crate::scenario::Scenario;
+use crate::scenario::bytes::Bytes;
+use crate::scenario::expectation as written;
+use crate::scenario::metric;
+use crate::scenario::size::SizeExpr;
+
+/// Resolves every `[[expect]]`.
+pub(super) fn expectations(
+    scenario: &Scenario,
+    memory: Bytes,
+    cgroups: &[PlannedUnit],
+) -> Result<Vec<Expectation>, PlanError> {
+    scenario
+        .expects
+        .iter()
+        .map(|expect| {
+            let claim = claim(&expect.claim, scenario, memory, cgroups)?;
+            Ok(Expectation { id: expect.id.to_string(), claim })
+        })
+        .collect()
+}
+
+/// Resolves `[reached]`.
+pub(super) fn reached(
+    reached: &written::Reached,
+    scenario: &Scenario,
+    memory: Bytes,
+) -> Result<PlannedReached, PlanError> {
+    Ok(PlannedReached {
+        metric: reached.metric.to_string(),
+        unit: unit(reached.metric.info.unit),
+        kind: reached.bound.kind,
+        value: match bound_value(&reached.bound.value, scenario, memory)? {
+            BoundValue::Absolute(value) => value,
+            BoundValue::OfPhase { .. } => {
+                return Err(PlanError::Metric {
+                    metric: reached.metric.to_string(),
+                    why: "the stress cannot be relative to a part of the run".into(),
+                });
+            }
+        },
+        within_us: reached.within.0,
+    })
+}
+
+fn claim(
+    claim: &written::Claim,
+    scenario: &Scenario,
+    memory: Bytes,
+    cgroups: &[PlannedUnit],
+) -> Result<Claim, PlanError> {
+    let ids = |ids: &[crate::scenario::id::Id]| ids.iter().map(ToString::to_string).collect();
+    Ok(match claim {
+        written::Claim::Kill(kill) => Claim::Kill(kill_claim(kill, scenario, memory, cgroups)?),
+        written::Claim::OnlyVictims(actors) => Claim::OnlyVictims(ids(actors)),
+        written::Claim::Survives(actors) => Claim::Survives(ids(actors)),
+        written::Claim::Metric(metric) => Claim::Metric(MetricClaim {
+            metric: metric.metric.to_string(),
+            unit: unit(metric.metric.info.unit),
+            during: metric.during,
+            bounds: metric
+                .bounds
+                .iter()
+                .map(|bound| {
+                    Ok(Bound { kind: bound.kind, value: bound_value(&bound.value, scenario, memory)? })
+                })
+                .collect::<Result<_, PlanError>>()?,
+        }),
+        written::Claim::NoLivelock(livelock) => {
+            let limit = |file: &str| {
+                let unit = cgroups.iter().find(|unit| livelock.cgroup == unit.name.as_str())?;
+                unit.limits.iter().find(|(name, _)| name == file)?.1.parse().ok()
+            };
+            Claim::NoLivelock(LivelockClaim {
+                cgroup: livelock.cgroup.to_string(),
+                high: limit("memory.high"),
+                max: limit("memory.max"),
+                hog: livelock.hog.to_string(),
+            })
+        }
+    })
+}
+
+fn kill_claim(
+    kill: &written::Kill,
+    scenario: &Scenario,
+    memory: Bytes,
+    cgroups: &[PlannedUnit],
+) -> Result<KillClaim, PlanError> {
+    let at = match &kill.at {
+        None => None,
+        Some(at) => Some(AtClaim {
+            bytes: percent_of_limit(at.percent, &at.of, scenario, memory)?,
+            within: at.within_percent.fraction(),
+        }),
+    };
+    let limit_path = kill
+        .limit
+        .as_ref()
+        .and_then(|limit| cgroups.iter().find(|unit| *limit == unit.name.as_str()))
+        .map(|unit| unit.cgroup.clone());
+    Ok(KillClaim {
+        victim: kill.victim.to_string(),
+        by: killer(kill.by),
+        limit: kill.limit.as_ref().map(ToString::to_string),
+        limit_path,
+        at,
+        signal: kill.signal.as_ref().map(|signal| i32::from(signal.number())),
+    })
+}
+
+fn killer(killer: written::Killer) -> Killer {
+    match killer {
+        written::Killer::Memcg => Killer::Memcg,
+        written::Killer::Global => Killer::Global,
+        written::Killer::SystemdOomd => Killer::SystemdOomd,
+        written::Killer::Earlyoom => Killer::Earlyoom,
+        written::Killer::Signal => Killer::Signal,
+        written::Killer::Exit => Killer::Exit,
+    }
+}
+
+fn unit(unit: metric::Unit) -> Unit {
+    match unit {
+        metric::Unit::Bytes => Unit::Bytes,
+        metric::Unit::Count => Unit::Count,
+        metric::Unit::Duration => Unit::Microseconds,
+        metric::Unit::Hundredths => Unit::Hundredths,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "bounds are compared with tolerances, not for equality")]
+fn bound_value(
+    value: &written::BoundValue,
+    scenario: &Scenario,
+    memory: Bytes,
+) -> Result<BoundValue, PlanError> {
+    Ok(match value {
+        // A share of time: seconds a second.
+        written::BoundValue::Exact(written::Quantity::Share(share)) => BoundValue::Absolute(share.fraction()),
+        written::BoundValue::Exact(quantity) => BoundValue::Absolute(quantity.raw() as f64),
+        written::BoundValue::Limit(share) => {
+            BoundValue::Absolute(size(&SizeExpr::Limit(share.clone()), scenario, memory)? as f64)
+        }
+        written::BoundValue::Phase(share) => {
+            BoundValue::OfPhase { fraction: share.percent.fraction(), phase: share.of_phase }
+        }
+    })
+}

@@ -1,0 +1,93 @@
+//! A plan in words, with the lines an operator could type to do the same.
+
+use std::fmt::Write;
+
+use super::{Place, Plan, PlannedActor, PlannedUnit, Release, UnitKind};
+use crate::systemd::command;
+
+/// Renders a plan.
+#[must_use]
+pub fn print(plan: &Plan) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_plan(&mut out, plan);
+    out
+}
+
+fn write_plan(out: &mut String, plan: &Plan) -> std::fmt::Result {
+    let twin = plan.twin.as_deref().map(|twin| format!(", twin {twin}")).unwrap_or_default();
+    writeln!(out, "# {}{twin}: {}", plan.scenario, plan.safety)?;
+    writeln!(
+        out,
+        "# baseline {}, stress watched for {} at most, every unit ended by PID 1 after {}",
+        seconds(plan.baseline_us),
+        seconds(plan.observe_us),
+        seconds(plan.deadline_us)
+    )?;
+    match plan.most_memory() {
+        Some(bytes) => writeln!(out, "# takes {} MiB at most, by the harness's own caps", bytes >> 20)?,
+        None => writeln!(out, "# not capped by the harness: for a machine that may be lost")?,
+    }
+    let dog = &plan.watchdog;
+    writeln!(
+        out,
+        "# stopped below {} MiB MemAvailable, or after {} without a sample",
+        dog.min_available >> 20,
+        seconds(dog.max_silence_us)
+    )?;
+    writeln!(out, "\n# slices")?;
+    for unit in
+        std::iter::once(&plan.slice).chain(plan.cgroups.iter().filter(|unit| unit.kind == UnitKind::Slice))
+    {
+        write_slice(out, unit)?;
+    }
+    writeln!(out, "\n# actors: each waits until its cgroup and its oom_score_adj are verified")?;
+    for actor in &plan.actors {
+        write_actor(out, plan, actor)?;
+    }
+    writeln!(out, "\n# undo, also after a kill -9 (bulkhead recover)")?;
+    for actor in plan.actors.iter().rev() {
+        writeln!(out, "{}", command::stop(&actor.unit))?;
+    }
+    for unit in plan.cgroups.iter().rev().filter(|unit| unit.kind == UnitKind::Slice) {
+        writeln!(out, "{}", command::stop(&unit.unit))?;
+    }
+    writeln!(out, "{}", command::stop(&plan.slice.unit))
+}
+
+fn write_slice(out: &mut String, unit: &PlannedUnit) -> std::fmt::Result {
+    writeln!(out, "# {}: {}", unit.name, unit.cgroup)?;
+    for line in command::slice(&unit.unit, &unit.properties) {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+fn write_actor(out: &mut String, plan: &Plan, actor: &PlannedActor) -> std::fmt::Result {
+    let when = match actor.release {
+        Release::Baseline => "the baseline",
+        Release::Stress => "the stress",
+    };
+    let delay = if actor.delay_us == 0 { String::new() } else { format!(" + {}", seconds(actor.delay_us)) };
+    writeln!(
+        out,
+        "# {} ({}): released with {when}{delay}, oom_score_adj {}",
+        actor.id, actor.kind, actor.oom_score_adj
+    )?;
+    let shared = plan.cgroups.iter().find(|unit| unit.unit == actor.unit);
+    let properties = shared.map_or(&actor.properties, |unit| &unit.properties);
+    let line = match actor.place {
+        Place::OwnScope | Place::SharedScope => {
+            command::scope(&actor.unit, &actor.slice, &actor.argv, properties)
+        }
+        Place::ServiceMain => command::service(&actor.unit, &actor.slice, &actor.argv, &[], properties),
+        Place::InService => {
+            format!("{} & echo $! > /sys/fs/cgroup{}/cgroup.procs", actor.argv.join(" "), actor.cgroup)
+        }
+    };
+    writeln!(out, "{line}")
+}
+
+fn seconds(us: u64) -> String {
+    format!("{} s", us as f64 / 1e6)
+}

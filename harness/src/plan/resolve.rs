@@ -1,0 +1,417 @@
+//! Resolves a scenario on a machine: names, cgroup paths, bytes, deadlines, the harness's own cap. Pure.
+
+use std::collections::BTreeMap;
+
+use super::argv::argv;
+use super::claims;
+use super::{
+    Place, Plan, PlanError, PlannedActor, PlannedAnswer, PlannedProtect, PlannedUnit, Release, UnitKind,
+    Watchdog, Watched,
+};
+use crate::host::HostFacts;
+use crate::scenario::Scenario;
+use crate::scenario::actor::{self, Actor, Role};
+use crate::scenario::bytes::Bytes;
+use crate::scenario::cgroup::{self, Cgroup, Parent};
+use crate::scenario::limit::Limit;
+use crate::scenario::percent::Percent;
+use crate::scenario::property::{self, DbusValue, PropertyName};
+use crate::scenario::safety::Safety;
+use crate::scenario::size::{LimitRef, SizeExpr};
+use crate::systemd::{Property, PropertyValue, slice_cgroup};
+
+/// Time between samples, µs: 20 Hz.
+const SAMPLE_EVERY_US: u64 = 50_000;
+/// What the harness's own cap leaves above the declared caps, so that a working cap is always hit first.
+const OUTER_PERCENT: u64 = 110;
+/// What a bystander may use, bytes: its own scope is capped at it where no declared cgroup holds it.
+const BYSTANDER: u64 = 16 << 20;
+/// How long PID 1 waits between SIGTERM and SIGKILL once a deadline has passed.
+const STOP_WITHIN_US: u64 = 2_000_000;
+
+/// Resolves a scenario (as written, or with a twin's changes) on a machine.
+///
+/// # Errors
+/// When a size does not resolve here, or this systemd does not know a property.
+pub fn plan(scenario: &Scenario, twin: Option<&str>, host: &HostFacts, run: &str) -> Result<Plan, PlanError> {
+    let memory = Bytes(host.memory_total.ok_or(PlanError::NoMemory)?);
+    let mut resolver =
+        Resolver { scenario, memory, run, systemd: host.systemd_version, cgroups: BTreeMap::new() };
+    let cgroups = resolver.cgroups()?;
+    let actors = scenario.actors.iter().map(|actor| resolver.actor(actor)).collect::<Result<Vec<_>, _>>()?;
+    let slice = resolver.slice(&actors);
+    let watched = resolver.watched(&slice, &cgroups, &actors);
+    let actors = actors.into_iter().map(|actor| with_chain(actor, &watched)).collect();
+    Ok(Plan {
+        run: run.to_owned(),
+        scenario: scenario.id.to_string(),
+        twin: twin.map(str::to_owned),
+        safety: scenario.safety,
+        deadline_us: scenario.deadline.0,
+        baseline_us: scenario.baseline.0,
+        observe_us: scenario.observe.0,
+        sample_every_us: SAMPLE_EVERY_US,
+        slice,
+        reached: claims::reached(&scenario.reached, scenario, memory)?,
+        expectations: claims::expectations(scenario, memory, &cgroups)?,
+        cgroups,
+        actors,
+        watched,
+        protect: protect(scenario),
+        watchdog: watchdog(scenario.safety, memory),
+    })
+}
+
+fn protect(scenario: &Scenario) -> PlannedProtect {
+    PlannedProtect {
+        units: scenario.protect.units.iter().map(ToString::to_string).collect(),
+        answers: scenario
+            .protect
+            .answer
+            .iter()
+            .map(|answer| PlannedAnswer {
+                target: format!("tcp {}", answer.tcp_banner),
+                address: answer.tcp_banner.0,
+                within_us: answer.within.0,
+                every_us: answer.every.0,
+            })
+            .collect(),
+    }
+}
+
+/// Floors and ceilings by what the scenario may do. A destructive one runs on a disposable machine only: there is
+/// nothing to save, and stopping it would hide what it shows.
+fn watchdog(safety: Safety, memory: Bytes) -> Watchdog {
+    let percent = |share: u64| memory.0 / 100 * share;
+    match safety {
+        Safety::Contained | Safety::Pressure => Watchdog {
+            min_available: percent(5),
+            max_full_percent: 80,
+            full_counts_below: percent(20),
+            max_silence_us: 2_000_000,
+        },
+        Safety::Destructive => Watchdog {
+            min_available: 0,
+            max_full_percent: 100,
+            full_counts_below: 0,
+            max_silence_us: 120_000_000,
+        },
+    }
+}
+
+/// Bytes of a size: shares of a limit resolve against the scenario as written.
+pub(super) fn size(expr: &SizeExpr, scenario: &Scenario, memory: Bytes) -> Result<u64, PlanError> {
+    match expr {
+        SizeExpr::Bytes(bytes) => Ok(bytes.0),
+        SizeExpr::Machine(percent) => Ok(percent.of(memory.0)),
+        SizeExpr::Limit(share) => percent_of_limit(share.percent, &share.of, scenario, memory),
+    }
+}
+
+/// Bytes of a share of a declared limit, as the file declares it.
+pub(super) fn percent_of_limit(
+    percent: Percent,
+    of: &LimitRef,
+    scenario: &Scenario,
+    memory: Bytes,
+) -> Result<u64, PlanError> {
+    let limit = scenario.base_limit(of).and_then(|limit| limit.resolve(memory));
+    limit.map(|bytes| percent.of(bytes.0)).ok_or_else(|| PlanError::NoLimit { limit: of.to_string() })
+}
+
+/// A unit, and where it hangs.
+#[derive(Clone)]
+struct Made {
+    unit: String,
+    kind: UnitKind,
+    slice: String,
+    cgroup: String,
+}
+
+struct Resolver<'a> {
+    scenario: &'a Scenario,
+    memory: Bytes,
+    run: &'a str,
+    systemd: Option<u32>,
+    cgroups: BTreeMap<String, Made>,
+}
+
+impl Resolver<'_> {
+    /// The declared cgroups, parents before children.
+    fn cgroups(&mut self) -> Result<Vec<PlannedUnit>, PlanError> {
+        let mut left: Vec<&Cgroup> = self.scenario.cgroups.iter().collect();
+        let mut planned = Vec::new();
+        while !left.is_empty() {
+            let before = left.len();
+            let mut later = Vec::new();
+            for cgroup in left {
+                match self.parent_slice(&cgroup.parent) {
+                    Some(slice) => planned.push(self.cgroup(cgroup, &slice)?),
+                    None => later.push(cgroup),
+                }
+            }
+            if later.len() == before {
+                return Err(PlanError::Loop { cgroup: later[0].id.to_string() });
+            }
+            left = later;
+        }
+        Ok(planned)
+    }
+
+    /// The slice that a declared cgroup hangs in; none while its parent is not made yet.
+    fn parent_slice(&self, parent: &Parent) -> Option<String> {
+        match parent {
+            Parent::Run => Some(self.run_slice()),
+            Parent::Slice(unit) => Some(unit.to_string()),
+            Parent::Cgroup(id) => self.cgroups.get(&**id).map(|made| made.unit.clone()),
+        }
+    }
+
+    fn run_slice(&self) -> String {
+        format!("bulkhead-{}.slice", self.run)
+    }
+
+    fn cgroup(&mut self, cgroup: &Cgroup, slice: &str) -> Result<PlannedUnit, PlanError> {
+        // A dash in a slice's name would make it the child of another slice.
+        let name = cgroup.id.replace('-', "_");
+        let (unit, kind) = match cgroup.unit {
+            property::UnitKind::Slice => {
+                let stem = slice.trim_end_matches(".slice");
+                (format!("{stem}-{name}.slice"), UnitKind::Slice)
+            }
+            property::UnitKind::Scope => (format!("bulkhead-{}-{name}.scope", self.run), UnitKind::Scope),
+            property::UnitKind::Service => {
+                (format!("bulkhead-{}-{name}.service", self.run), UnitKind::Service)
+            }
+        };
+        let path = if kind == UnitKind::Slice { cgroup_of_slice(&unit)? } else { below(slice, &unit)? };
+        let made = Made { unit: unit.clone(), kind, slice: slice.to_owned(), cgroup: path.clone() };
+        self.cgroups.insert(cgroup.id.to_string(), made);
+        let mut properties = cgroup
+            .properties
+            .iter()
+            .map(|property| self.property(property))
+            .collect::<Result<Vec<_>, _>>()?;
+        if kind != UnitKind::Slice {
+            properties.extend(self.deadline());
+        }
+        Ok(PlannedUnit {
+            name: cgroup.id.to_string(),
+            unit,
+            kind,
+            slice: slice.to_owned(),
+            cgroup: path,
+            properties,
+            limits: limits(&cgroup.properties, self.memory),
+        })
+    }
+
+    fn property(&self, property: &property::Property) -> Result<Property, PlanError> {
+        let since = property.name.info().since;
+        if let Some(version) = self.systemd
+            && version < since
+        {
+            return Err(PlanError::TooOld { property: property.name.to_string(), since, version });
+        }
+        let (name, value) = property.dbus();
+        let value = match value {
+            DbusValue::U64(value) => PropertyValue::U64(value),
+            DbusValue::U32(value) => PropertyValue::U32(value),
+            DbusValue::Text(value) => PropertyValue::Str(value.to_owned()),
+        };
+        Ok(Property { name, value })
+    }
+
+    /// PID 1 ends the unit by itself, also when the harness is dead.
+    fn deadline(&self) -> [Property; 2] {
+        [
+            Property::new("RuntimeMaxUSec", self.scenario.deadline.0),
+            Property::new("TimeoutStopUSec", STOP_WITHIN_US),
+        ]
+    }
+
+    fn actor(&self, actor: &Actor) -> Result<PlannedActor, PlanError> {
+        let total =
+            actor.balloon().map(|balloon| size(&balloon.size, self.scenario, self.memory)).transpose()?;
+        let low = match actor.balloon().and_then(|balloon| balloon.low.as_ref()) {
+            Some(low) => Some(size(low, self.scenario, self.memory)?),
+            None => None,
+        };
+        let made = self.place(actor)?;
+        let mut properties = Vec::new();
+        if made.1 == Place::OwnScope {
+            properties.extend(self.deadline());
+            if let cgroup::Place::Slice(_) = actor.place {
+                // Outside the run's slice nothing of the harness's own would hold it.
+                let cap = total.map_or(BYSTANDER, |total| total + BYSTANDER);
+                properties.push(Property::new("MemoryMax", cap));
+            }
+        }
+        let file = match &actor.role {
+            Role::Writer(writer) => Some(writer.bytes.0),
+            Role::Reader(reader) => Some(reader.bytes.0),
+            Role::Balloon(balloon) if balloon.memory == actor::MemoryKind::File => total,
+            _ => None,
+        };
+        Ok(PlannedActor {
+            id: actor.id.to_string(),
+            kind: actor.kind().to_string(),
+            place: made.1,
+            unit: made.0.unit,
+            slice: made.0.slice,
+            cgroup: made.0.cgroup,
+            watched_chain: Vec::new(),
+            properties,
+            argv: argv(actor, total, low),
+            oom_score_adj: i32::from(actor.oom_score_adjust.0),
+            release: match actor.release {
+                actor::Release::Baseline => Release::Baseline,
+                actor::Release::Stress => Release::Stress,
+            },
+            delay_us: actor.delay.0,
+            total,
+            file,
+            cold_text: actor.balloon().is_some_and(|balloon| balloon.text == actor::Text::Evictable),
+        })
+    }
+
+    fn place(&self, actor: &Actor) -> Result<(Made, Place), PlanError> {
+        let id = actor.id.replace('-', "_");
+        let own = |slice: &str, stem: String| -> Result<(Made, Place), PlanError> {
+            let unit = format!("{stem}.scope");
+            let cgroup = below(slice, &unit)?;
+            Ok((Made { unit, kind: UnitKind::Scope, slice: slice.to_owned(), cgroup }, Place::OwnScope))
+        };
+        match &actor.place {
+            cgroup::Place::Slice(slice) => own(slice.as_ref(), format!("bulkhead-{}-{id}", self.run)),
+            cgroup::Place::Cgroup(name) if *name == "run" => {
+                own(&self.run_slice(), format!("bulkhead-{}-{id}", self.run))
+            }
+            cgroup::Place::Cgroup(name) => {
+                let unknown =
+                    || PlanError::NoCgroup { cgroup: name.to_string(), actor: actor.id.to_string() };
+                let made = self.cgroups.get(&**name).cloned().ok_or_else(unknown)?;
+                match made.kind {
+                    UnitKind::Slice => {
+                        own(&made.unit, format!("{}-{id}", made.unit.trim_end_matches(".slice")))
+                    }
+                    UnitKind::Scope => Ok((made, Place::SharedScope)),
+                    UnitKind::Service => {
+                        let mut members =
+                            self.scenario.actors.iter().filter(|other| other.place == actor.place);
+                        let main = members.next().is_some_and(|first| first.id == actor.id);
+                        Ok((made, if main { Place::ServiceMain } else { Place::InService }))
+                    }
+                }
+            }
+        }
+    }
+
+    /// The slice around the run. Its cap is the harness's own: above what the declared caps allow, so that a working
+    /// cap is always hit first, and below what the balloons want, so that a broken one is caught.
+    fn slice(&self, actors: &[PlannedActor]) -> PlannedUnit {
+        let unit = self.run_slice();
+        let cap = (self.scenario.safety != Safety::Destructive).then(|| self.outer_cap(actors));
+        let properties = cap.map(|cap| Property::new("MemoryMax", cap)).into_iter().collect();
+        let limits =
+            cap.map(|cap| ("memory.max".to_owned(), page_rounded(cap).to_string())).into_iter().collect();
+        PlannedUnit {
+            name: "run".into(),
+            slice: crate::run::shelter::PARENT.into(),
+            kind: UnitKind::Slice,
+            cgroup: format!("/{}/{unit}", crate::run::shelter::PARENT),
+            unit,
+            properties,
+            limits,
+        }
+    }
+
+    fn outer_cap(&self, actors: &[PlannedActor]) -> u64 {
+        let run = format!("/{}/{}/", crate::run::shelter::PARENT, self.run_slice());
+        let inside = || actors.iter().filter(|actor| actor.cgroup.starts_with(&run));
+        let bystanders = inside().filter(|actor| actor.total.is_none()).count() as u64 * BYSTANDER;
+        let balloons: u64 = inside().filter_map(|actor| actor.total).sum();
+        // Limits as written: a twin that removes one is exactly what this cap is for.
+        let declared: Vec<u64> = self
+            .scenario
+            .base_limits
+            .iter()
+            .filter(|base| {
+                base.name.property == PropertyName::MemoryMax && self.tops_the_run(&base.name.cgroup)
+            })
+            .filter_map(|base| base.limit.resolve(self.memory))
+            .map(|bytes| bytes.0)
+            .collect();
+        let cap =
+            if declared.is_empty() { balloons } else { declared.iter().sum::<u64>().min(balloons.max(1)) };
+        page_rounded(cap / 100 * OUTER_PERCENT + bystanders)
+    }
+
+    /// Whether a declared cgroup hangs directly in the run's slice: nested ones are under its cap already.
+    fn tops_the_run(&self, name: &str) -> bool {
+        self.scenario.cgroups.iter().any(|cgroup| cgroup.id == *name && cgroup.parent == Parent::Run)
+    }
+
+    /// The sampled cgroups: the run's slice, the declared ones, and the slices of the machine that actors live in.
+    fn watched(&self, slice: &PlannedUnit, cgroups: &[PlannedUnit], actors: &[PlannedActor]) -> Vec<Watched> {
+        let watch = |unit: &PlannedUnit| Watched { subject: unit.name.clone(), cgroup: unit.cgroup.clone() };
+        let mut watched: Vec<Watched> = cgroups.iter().map(watch).collect();
+        watched.push(watch(slice));
+        for actor in actors {
+            let held = watched.iter().any(|watched| is_below(&actor.cgroup, &watched.cgroup));
+            if let (false, Ok(cgroup)) = (held, cgroup_of_slice(&actor.slice)) {
+                watched.push(Watched { subject: actor.slice.clone(), cgroup });
+            }
+        }
+        watched
+    }
+}
+
+/// Fills in the sampled cgroups that hold an actor, innermost first.
+fn with_chain(mut actor: PlannedActor, watched: &[Watched]) -> PlannedActor {
+    let mut chain: Vec<&Watched> =
+        watched.iter().filter(|watched| is_below(&actor.cgroup, &watched.cgroup)).collect();
+    chain.sort_by_key(|watched| std::cmp::Reverse(watched.cgroup.len()));
+    actor.watched_chain = chain.into_iter().map(|watched| watched.subject.clone()).collect();
+    actor
+}
+
+fn is_below(path: &str, root: &str) -> bool {
+    path == root || path.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'))
+}
+
+fn cgroup_of_slice(unit: &str) -> Result<String, PlanError> {
+    let path = slice_cgroup(unit).map_err(|source| PlanError::NoSlice { unit: unit.to_owned(), source })?;
+    Ok(path.as_str().to_owned())
+}
+
+fn below(slice: &str, unit: &str) -> Result<String, PlanError> {
+    Ok(format!("{}/{unit}", cgroup_of_slice(slice)?.trim_end_matches('/')))
+}
+
+/// The kernel keeps limits in pages, rounded down.
+fn page_rounded(bytes: u64) -> u64 {
+    bytes & !0xfff
+}
+
+/// Kernel files and what they must hold once the unit runs.
+fn limits(properties: &[property::Property], memory: Bytes) -> Vec<(String, String)> {
+    let files = [
+        (PropertyName::MemoryMin, "memory.min"),
+        (PropertyName::MemoryLow, "memory.low"),
+        (PropertyName::MemoryHigh, "memory.high"),
+        (PropertyName::MemoryMax, "memory.max"),
+        (PropertyName::MemorySwapMax, "memory.swap.max"),
+    ];
+    files
+        .into_iter()
+        .filter_map(|(name, file)| {
+            let limit = properties.iter().find(|property| property.name == name)?.limit()?;
+            let text = match limit {
+                Limit::Infinity => "max".to_owned(),
+                other => page_rounded(other.resolve(memory)?.0).to_string(),
+            };
+            Some((file.to_owned(), text))
+        })
+        .collect()
+}

@@ -1,0 +1,82 @@
+//! Everything observed in one run of one scenario, as it is on disk. It holds no verdict.
+//!
+//! A run directory holds `record.json` (the head: plan, host, scenario text), `events.jsonl` (one event a line,
+//! written as it happens), `samples.jsonl` (a line of column names, then one array a tick) and `kmsg.log`
+//! (the kernel log of the run, as read). The judge needs nothing else.
+
+pub mod event;
+pub mod samples;
+pub mod store;
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::host::HostFacts;
+use crate::plan::Plan;
+pub use event::{Event, Stamped};
+pub use samples::Samples;
+
+/// The version of the record format. A reader refuses any other.
+pub const SCHEMA: u32 = 1;
+
+/// The head of a record: what was about to be done, and on what machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    /// Always [`SCHEMA`].
+    pub schema: u32,
+    /// The version of bulkhead that wrote it.
+    pub tool_version: String,
+    /// Wall clock at the start, Unix seconds.
+    pub started: u64,
+    /// The scenario file as written.
+    pub scenario_text: String,
+    /// The resolved plan; none when the run did not get that far.
+    pub plan: Option<Plan>,
+    /// The machine; none when it could not be asked.
+    pub host: Option<HostFacts>,
+    /// Scenario id.
+    pub scenario: String,
+    /// Title of the scenario.
+    pub title: String,
+    /// Where the claim comes from.
+    pub source: String,
+    /// Twin id, when this is a twin.
+    pub twin: Option<String>,
+    /// Expectations that the twin must turn red.
+    pub must_fail: Vec<String>,
+    /// The throwaway guest it ran in, when it did.
+    pub guest: Option<GuestFacts>,
+}
+
+/// The throwaway VM of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuestFacts {
+    /// `bookworm` or `trixie`.
+    pub name: String,
+    /// `kvm` or `tcg`.
+    pub accelerator: String,
+}
+
+/// A whole record, read back from disk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// The head.
+    pub head: Head,
+    /// Events in the order they were written.
+    pub events: Vec<Stamped>,
+    /// The samples.
+    pub samples: Samples,
+}
+
+impl Record {
+    /// Reads a run directory.
+    ///
+    /// # Errors
+    /// A missing, truncated or foreign file, with its path, line and the fix.
+    pub fn load(dir: &Path) -> Result<Self, store::StoreError> {
+        store::load(dir)
+    }
+}

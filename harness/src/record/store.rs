@@ -1,0 +1,243 @@
+//! A run directory: written as the run goes, read back whole.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use super::{Event, Head, Record, SCHEMA, Samples, Stamped};
+
+const HEAD: &str = "record.json";
+const EVENTS: &str = "events.jsonl";
+const SAMPLES: &str = "samples.jsonl";
+const KMSG: &str = "kmsg.log";
+
+/// Why a record could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file or directory could not be used.
+    #[error("cannot {action} {path}", path = path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A line is not what this version writes.
+    #[error("{path}:{line}: not a line of a record; the run directory is damaged or foreign", path = path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Its line, from 1.
+        line: usize,
+        /// What the parser says.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Another version wrote it.
+    #[error("{path} has record version {found}, this bulkhead reads {SCHEMA}: judge it with the version that wrote it", path = path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The version found.
+        found: u64,
+    },
+    /// A row of samples does not fit its header.
+    #[error("{path}:{line}: {found} values where the header names {expected} columns", path = path.display())]
+    Width {
+        /// The file.
+        path: PathBuf,
+        /// Its line, from 1.
+        line: usize,
+        /// Columns in the header.
+        expected: usize,
+        /// Values in the row.
+        found: usize,
+    },
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Io { action, path, source }
+}
+
+/// A run directory that is being written.
+#[derive(Debug)]
+pub struct Store {
+    dir: PathBuf,
+    events: Mutex<File>,
+}
+
+impl Store {
+    /// Makes the run directory; it must not exist yet, so that no earlier record is ever overwritten.
+    ///
+    /// # Errors
+    /// When the directory exists or cannot be made.
+    pub fn create(dir: &Path) -> Result<Self, StoreError> {
+        if let Some(parent) = dir.parent() {
+            fs::create_dir_all(parent).map_err(io_error("make the directory", parent))?;
+        }
+        fs::create_dir(dir).map_err(io_error("make the run directory", dir))?;
+        let path = dir.join(EVENTS);
+        let events = OpenOptions::new()
+            .create_new(true)
+            .append(true)
+            .open(&path)
+            .map_err(io_error("create", &path))?;
+        Ok(Self { dir: dir.to_owned(), events: Mutex::new(events) })
+    }
+
+    /// Opens a run directory to which something is added after the run, such as the loss of the machine.
+    ///
+    /// # Errors
+    /// When its event file cannot be opened.
+    pub fn reopen(dir: &Path) -> Result<Self, StoreError> {
+        let path = dir.join(EVENTS);
+        let events =
+            OpenOptions::new().create(true).append(true).open(&path).map_err(io_error("open", &path))?;
+        Ok(Self { dir: dir.to_owned(), events: Mutex::new(events) })
+    }
+
+    /// The run directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Writes the head, replacing an earlier one in one step.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_head(&self, head: &Head) -> Result<(), StoreError> {
+        let path = self.dir.join(HEAD);
+        let part = self.dir.join("record.json.part");
+        let text = serde_json::to_vec_pretty(head).map_err(|source| StoreError::Line {
+            path: path.clone(),
+            line: 0,
+            source,
+        })?;
+        fs::write(&part, text).map_err(io_error("write", &part))?;
+        fs::rename(&part, &path).map_err(io_error("write", &path))
+    }
+
+    /// Appends an event. One write call a line, so a killed harness leaves whole lines.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn append(&self, stamped: &Stamped) -> Result<(), StoreError> {
+        let path = self.dir.join(EVENTS);
+        let mut line = serde_json::to_vec(stamped).map_err(|source| StoreError::Line {
+            path: path.clone(),
+            line: 0,
+            source,
+        })?;
+        line.push(b'\n');
+        let mut file = self.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        file.write_all(&line).map_err(io_error("write", &path))
+    }
+
+    /// Creates the sample file with its header line.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn samples(&self, columns: &[String]) -> Result<File, StoreError> {
+        let path = self.dir.join(SAMPLES);
+        let mut file = File::create(&path).map_err(io_error("create", &path))?;
+        let mut header = serde_json::to_vec(columns).map_err(|source| StoreError::Line {
+            path: path.clone(),
+            line: 1,
+            source,
+        })?;
+        header.push(b'\n');
+        file.write_all(&header).map_err(io_error("write", &path))?;
+        Ok(file)
+    }
+
+    /// Creates the file for the kernel log as read.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub fn kernel_log(&self) -> Result<File, StoreError> {
+        let path = self.dir.join(KMSG);
+        File::create(&path).map_err(io_error("create", &path))
+    }
+}
+
+/// Reads a run directory. A last line cut short by a killed writer is left out; any other damage is an error.
+pub(super) fn load(dir: &Path) -> Result<Record, StoreError> {
+    let head_path = dir.join(HEAD);
+    let text = fs::read(&head_path).map_err(io_error("read", &head_path))?;
+    let json = |source| StoreError::Line { path: head_path.clone(), line: 1, source };
+    let value: serde_json::Value = serde_json::from_slice(&text).map_err(json)?;
+    let found = value["schema"].as_u64().unwrap_or(0);
+    if found != u64::from(SCHEMA) {
+        return Err(StoreError::Version { path: head_path, found });
+    }
+    let head: Head = serde_json::from_value(value).map_err(json)?;
+    Ok(Record { head, events: load_events(&dir.join(EVENTS))?, samples: load_samples(&dir.join(SAMPLES))? })
+}
+
+/// Whole lines of a file with their numbers; a missing file has none.
+fn whole_lines(path: &Path) -> Result<Vec<(usize, Vec<u8>)>, StoreError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(StoreError::Io { action: "read", path: path.to_owned(), source }),
+    };
+    let mut reader = BufReader::new(file);
+    let mut lines = Vec::new();
+    loop {
+        let mut line = Vec::new();
+        reader.read_until(b'\n', &mut line).map_err(io_error("read", path))?;
+        if line.last() != Some(&b'\n') {
+            return Ok(lines);
+        }
+        lines.push((lines.len() + 1, line));
+    }
+}
+
+fn load_events(path: &Path) -> Result<Vec<Stamped>, StoreError> {
+    whole_lines(path)?
+        .into_iter()
+        .map(|(line, text)| {
+            serde_json::from_slice(&text).map_err(|source| StoreError::Line {
+                path: path.to_owned(),
+                line,
+                source,
+            })
+        })
+        .collect()
+}
+
+fn load_samples(path: &Path) -> Result<Samples, StoreError> {
+    let mut samples = Samples::default();
+    for (line, text) in whole_lines(path)? {
+        let parse = |source| StoreError::Line { path: path.to_owned(), line, source };
+        if line == 1 {
+            samples.columns = serde_json::from_slice(&text).map_err(parse)?;
+            continue;
+        }
+        let row: Vec<Option<u64>> = serde_json::from_slice(&text).map_err(parse)?;
+        let expected = samples.columns.len();
+        let [Some(at), values @ ..] = row.as_slice() else {
+            return Err(StoreError::Width { path: path.to_owned(), line, expected, found: 0 });
+        };
+        if values.len() != expected {
+            return Err(StoreError::Width { path: path.to_owned(), line, expected, found: values.len() });
+        }
+        samples.at_us.push(*at);
+        samples.values.extend_from_slice(values);
+    }
+    Ok(samples)
+}
+
+/// The events of a kind, in order.
+pub fn of_kind<'a, T>(
+    events: &'a [Stamped],
+    pick: impl Fn(&'a Event) -> Option<T> + 'a,
+) -> impl Iterator<Item = (u64, T)> + 'a {
+    events.iter().filter_map(move |stamped| Some((stamped.at_us, pick(&stamped.event)?)))
+}

@@ -1,0 +1,277 @@
+//! A record and its judgement → the published case. The only converter; renderers compute nothing.
+
+use std::path::Path;
+
+use reports::outcome::{Killer, Verdict};
+use reports::report::{Case, Cleanup, Machine, Phase, Point, Report, Role, Series, TargetKind, Unit};
+
+use crate::exit_code::ExitCode;
+use crate::judge::{Judgement, PROTECTED_ANSWERS, PROTECTED_UNCHANGED, View};
+use crate::plan::Plan;
+use crate::record::event::{AnswerResult, EndReason};
+use crate::record::{Event, Record};
+
+/// Points kept of a course: enough for a sparkline.
+const POINTS: usize = 120;
+
+/// Converts one run.
+#[must_use]
+pub fn case(record: &Record, judgement: &Judgement, run: u32, dir: &Path) -> Case {
+    let head = &record.head;
+    let role = match &head.twin {
+        None => Role::Base,
+        Some(id) => Role::Twin { id: id.clone(), must_fail: head.must_fail.clone() },
+    };
+    let first = record.events.first().map_or(0, |stamped| stamped.at_us);
+    let last = record.events.last().map_or(0, |stamped| stamped.at_us);
+    let view = head.plan.as_ref().map(|plan| View::new(record, plan));
+    Case {
+        scenario: head.scenario.clone(),
+        title: head.title.clone(),
+        source: head.source.clone(),
+        role,
+        guest: head.guest.as_ref().map(|guest| guest.name.clone()),
+        run,
+        verdict: judgement.verdict,
+        raw_verdict: judgement.raw_verdict,
+        reason: judgement.reason.clone(),
+        headline: headline(view.as_ref(), judgement),
+        findings: judgement.findings.clone(),
+        kills: judgement.kills.clone(),
+        phases: view.as_ref().map(|view| phases(view, first, last)).unwrap_or_default(),
+        series: view.as_ref().map(|view| courses(view, first)).unwrap_or_default(),
+        took_ms: (last - first) / 1000,
+        record_path: Some(dir.display().to_string()),
+        command: command(record),
+        warnings: warnings(record),
+        console: console(record),
+        cleanup: judgement.cleanup.clone(),
+    }
+}
+
+fn command(record: &Record) -> String {
+    let head = &record.head;
+    let mut words = format!("bulkhead run {}", head.scenario);
+    words += &format!(" --twins {}", head.twin.as_deref().unwrap_or("none"));
+    match &head.guest {
+        Some(guest) => words += &format!(" --guest {}", guest.name),
+        None => words += " --on host",
+    }
+    words
+}
+
+/// The evidence in one line.
+fn headline(view: Option<&View<'_>>, judgement: &Judgement) -> String {
+    let (Some(view), false) = (view, judgement.findings.is_empty()) else {
+        return judgement.reason.clone().unwrap_or_default();
+    };
+    let mut parts: Vec<String> = judgement.kills.iter().map(kill_words).collect();
+    if judgement.kills.is_empty() {
+        parts.push("nobody was killed".into());
+    }
+    if let Some(out) = view.delta("host:swap.out") {
+        parts.push(format!("swap out {}", if out == 0 { "0".into() } else { mib(out) }));
+    }
+    parts.extend(protected_words(view, judgement));
+    parts.join("; ")
+}
+
+fn kill_words(kill: &reports::report::Kill) -> String {
+    let who = kill.actor.as_deref().unwrap_or(&kill.comm);
+    let mut words = match kill.killer {
+        Killer::Exit => format!("{who} exited by itself"),
+        _ => format!("{who} killed"),
+    };
+    if let Some(at) = kill.at_bytes {
+        words += &format!(" at {}", mib(at));
+    }
+    match (kill.killer, &kill.limit) {
+        (Killer::Memcg, Some(limit)) => words += &format!(" by memcg limit {limit}"),
+        (Killer::Exit, _) => {}
+        (killer, _) => words += &format!(" by {killer}"),
+    }
+    if let Some(after) = kill.after_ms {
+        words += &format!(", {:.2} s", after as f64 / 1e3);
+    }
+    words
+}
+
+fn protected_words(view: &View<'_>, judgement: &Judgement) -> Option<String> {
+    let verdict =
+        |id: &str| judgement.findings.iter().find(|finding| finding.id == id).map(|finding| finding.verdict);
+    let mut words = Vec::new();
+    match verdict(PROTECTED_UNCHANGED) {
+        Some(Verdict::Pass) => {
+            words.push(format!("{} protected units unchanged", view.plan.protect.units.len()))
+        }
+        Some(_) => words.push("protected units changed".into()),
+        None => {}
+    }
+    if let Some(answers) = verdict(PROTECTED_ANSWERS) {
+        let slowest = view
+            .all(|event| match event {
+                Event::Answer { result: AnswerResult::Answered { took_us }, .. } => Some(*took_us),
+                _ => None,
+            })
+            .into_iter()
+            .map(|(_, took)| took)
+            .max();
+        let target = view.plan.protect.answers.first().map_or("it", |answer| answer.name());
+        words.push(match (answers, slowest) {
+            (Verdict::Pass, Some(us)) => format!("{target} answered in {} ms", us / 1000),
+            _ => format!("{target} did not answer in time"),
+        });
+    }
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes are shown with one decimal")]
+fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / 1_048_576.0)
+}
+
+fn phases(view: &View<'_>, first: u64, last: u64) -> Vec<Phase> {
+    let marks = view.marks();
+    marks
+        .iter()
+        .enumerate()
+        .map(|(index, (mark, at))| Phase {
+            name: format!("{mark:?}").to_lowercase(),
+            start_ms: at.saturating_sub(first) / 1000,
+            end_ms: marks.get(index + 1).map_or(last, |(_, next)| *next).saturating_sub(first) / 1000,
+        })
+        .collect()
+}
+
+/// The courses worth a sparkline: memory of each declared cgroup against its cap, swap of the host.
+fn courses(view: &View<'_>, first: u64) -> Vec<Series> {
+    let mut courses: Vec<Series> = view
+        .plan
+        .cgroups
+        .iter()
+        .map(|cgroup| {
+            let metric = format!("{}:memory.current", cgroup.name);
+            let cap = Plan::cap_of(cgroup).map(|bytes| bytes as f64);
+            course(view, metric, Unit::Bytes, cap, first)
+        })
+        .collect();
+    courses.push(course(view, "host:swap.used".into(), Unit::Bytes, None, first));
+    courses.retain(|course| !course.points.is_empty());
+    courses
+}
+
+fn course(view: &View<'_>, metric: String, unit: Unit, cap: Option<f64>, first: u64) -> Series {
+    let all: Vec<(u64, u64)> = view.record.samples.series(&metric).collect();
+    let step = all.len().div_ceil(POINTS).max(1);
+    // The largest of each group: a peak must not vanish between kept points.
+    let points = all
+        .chunks(step)
+        .filter_map(|group| group.iter().max_by_key(|(_, value)| *value))
+        .map(|(at, value)| Point { at_ms: at.saturating_sub(first) / 1000, value: Some(*value as f64) })
+        .collect();
+    Series { metric, unit, cap, points }
+}
+
+fn warnings(record: &Record) -> Vec<String> {
+    record
+        .events
+        .iter()
+        .filter_map(|stamped| match &stamped.event {
+            Event::KernelLogLost { records } => {
+                Some(format!("{records} records of the kernel log were lost"))
+            }
+            Event::KernelLogUnavailable { reason } => {
+                Some(format!("the kernel log could not be read: {reason}"))
+            }
+            Event::Trouble { step, error } => Some(format!("{step}: {error}")),
+            Event::SelfUse { max_late_us, .. } if *max_late_us > 500_000 => {
+                Some(format!("the sampler was up to {:.2} s late", *max_late_us as f64 / 1e6))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+fn console(record: &Record) -> Vec<String> {
+    record
+        .events
+        .iter()
+        .find_map(|stamped| match &stamped.event {
+            Event::Ended { reason: EndReason::MachineLost { console, .. } } => {
+                Some(console.lines().map(str::to_owned).collect())
+            }
+            _ => None,
+        })
+        .unwrap_or_default()
+}
+
+/// The report of one invocation.
+#[must_use]
+pub fn report(
+    cases: Vec<Case>,
+    records: &[Record],
+    trouble: Vec<String>,
+    took: std::time::Duration,
+    store: Option<&Path>,
+    interrupted: bool,
+) -> Report {
+    let flaky = reports::report::flaky(&cases);
+    let mut verdicts: Vec<Verdict> = cases.iter().map(|case| case.verdict).collect();
+    // Not the same verdict every time is a failure of its own.
+    verdicts.extend(flaky.iter().map(|_| Verdict::Fail));
+    let dirty = cases.iter().any(|case| matches!(case.cleanup, Cleanup::NotProven { .. }) && !disposed(case));
+    let exit_code = ExitCode::of(&verdicts, dirty, interrupted);
+    Report {
+        schema: reports::report::SCHEMA,
+        tool_version: env!("CARGO_PKG_VERSION").into(),
+        started: records.iter().map(|record| record.head.started).min().unwrap_or(0),
+        took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        machines: machines(records),
+        cases,
+        flaky,
+        trouble,
+        record_path: store.map(|store| store.display().to_string()),
+        exit_code: exit_code.code(),
+    }
+}
+
+/// Whether a case ran on a machine that is gone: nothing of it can be dirty any more.
+fn disposed(case: &Case) -> bool {
+    case.guest.is_some()
+}
+
+/// The code that a report ends with.
+///
+/// # Errors
+/// When the report holds a code that this program does not know.
+pub fn exit_code(report: &Report) -> anyhow::Result<ExitCode> {
+    ExitCode::from_code(report.exit_code)
+        .ok_or_else(|| anyhow::anyhow!("unknown exit code {}", report.exit_code))
+}
+
+fn machines(records: &[Record]) -> Vec<Machine> {
+    let mut machines: Vec<Machine> = Vec::new();
+    for record in records {
+        let guest = record.head.guest.as_ref();
+        let name = guest.map(|guest| guest.name.clone());
+        let Some(host) =
+            record.head.host.as_ref().filter(|_| machines.iter().all(|known| known.guest != name))
+        else {
+            continue;
+        };
+        machines.push(Machine {
+            target: if guest.is_some() { TargetKind::Vm } else { TargetKind::Host },
+            guest: name,
+            os: None,
+            kernel: host.kernel_release.clone(),
+            systemd: host.systemd_version.map(|version| version.to_string()),
+            cpus: host.cpus,
+            memory_bytes: host.memory_total,
+            swap_bytes: host.swap_total,
+            accel: guest.map(|guest| guest.accelerator.clone()),
+            qemu: None,
+            image: None,
+        });
+    }
+    machines
+}

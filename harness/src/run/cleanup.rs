@@ -1,0 +1,111 @@
+//! Takes a run down and proves it: units gone, cgroups gone, memory and swap back.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Paths;
+use super::recorder::chain;
+use super::undo::Undo;
+use crate::plan::Plan;
+use crate::systemd::Manager;
+
+/// How long the machine gets to come back.
+const BACK_WITHIN: Duration = Duration::from_secs(5);
+/// What a machine's own life may move MemAvailable and swap meanwhile, bytes.
+const OWN_LIFE: u64 = 64 << 20;
+
+/// The machine before the run.
+#[derive(Debug, Clone, Copy)]
+pub struct Before {
+    memory: Option<Memory>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Memory {
+    available: u64,
+    swap_used: u64,
+}
+
+impl Before {
+    /// Reads it.
+    #[must_use]
+    pub fn read(paths: &Paths) -> Self {
+        Self { memory: memory(&paths.root) }
+    }
+}
+
+fn memory(root: &Path) -> Option<Memory> {
+    let text = fs::read_to_string(root.join("proc/meminfo")).ok()?;
+    let read = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+        line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok().map(|kib| kib * 1024)
+    };
+    Some(Memory {
+        available: read("MemAvailable:")?,
+        swap_used: read("SwapTotal:")?.saturating_sub(read("SwapFree:")?),
+    })
+}
+
+/// Undoes a run and returns what is left of it; nothing = proven clean.
+pub fn run(plan: &Plan, paths: &Paths, systemd: &dyn Manager, undo: Undo, before: &Before) -> Vec<String> {
+    let mut left = undo.unwind(systemd);
+    let tree = paths.cgroups.join(plan.slice.cgroup.trim_start_matches('/'));
+    if tree.exists() {
+        left.push(format!("cgroup {} still exists", plan.slice.cgroup));
+    }
+    match systemd.list(&format!("bulkhead-{}", plan.run)) {
+        Ok(units) => left.extend(units.into_iter().map(|unit| format!("{} is {}", unit.name, unit.active))),
+        Err(error) => left.push(format!("units could not be listed: {}", chain(&error))),
+    }
+    left.extend(memory_back(paths, before));
+    left
+}
+
+/// Cgroups of bulkhead that still hold processes, below a cgroup root.
+#[must_use]
+pub fn populated_cgroups(root: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for slice in [root.to_owned(), root.join("bulkhead.slice"), root.join("system.slice")] {
+        let Ok(entries) = fs::read_dir(&slice) else { continue };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let ours = entry.file_name().to_string_lossy().starts_with("bulkhead-");
+            let busy = fs::read_to_string(path.join("cgroup.events"))
+                .is_ok_and(|events| events.lines().any(|line| line == "populated 1"));
+            if ours && busy {
+                found.push(format!("processes in {}", path.display()));
+            }
+        }
+    }
+    found
+}
+
+fn memory_back(paths: &Paths, before: &Before) -> Vec<String> {
+    let Some(then) = before.memory else {
+        return vec!["/proc/meminfo could not be read before the run".into()];
+    };
+    let started = Instant::now();
+    loop {
+        let Some(now) = memory(&paths.root) else {
+            return vec!["/proc/meminfo could not be read after the run".into()];
+        };
+        let missing = then.available.saturating_sub(now.available);
+        let swapped = now.swap_used.saturating_sub(then.swap_used);
+        if missing <= OWN_LIFE && swapped <= OWN_LIFE {
+            return Vec::new();
+        }
+        if started.elapsed() >= BACK_WITHIN {
+            let mut left = Vec::new();
+            if missing > OWN_LIFE {
+                left.push(format!("MemAvailable is {} MiB below what it was", missing >> 20));
+            }
+            if swapped > OWN_LIFE {
+                left.push(format!("swap use is {} MiB above what it was", swapped >> 20));
+            }
+            return left;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}

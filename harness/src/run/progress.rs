@@ -1,0 +1,46 @@
+//! What a watching human wants to know while a run is under way.
+
+use std::sync::atomic::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use super::sampler::Pulse;
+use crate::plan::{Plan, Release};
+use crate::record::event::Mark;
+
+/// A moment of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The part of the run.
+    pub phase: Mark,
+    /// Time in this part, ms.
+    pub elapsed_ms: u64,
+    /// memory.current of the first declared cgroup, bytes.
+    pub current: u64,
+    /// Its limit, bytes, where it has one.
+    pub cap: Option<u64>,
+}
+
+impl Progress {
+    /// The moment as the sampler last saw it.
+    #[must_use]
+    pub fn of(pulse: &Pulse, phase: Mark, elapsed_us: u64, plan: &Plan) -> Self {
+        Self {
+            phase,
+            elapsed_ms: elapsed_us / 1000,
+            current: pulse.current.load(Ordering::Relaxed),
+            cap: plan.shown_cap(),
+        }
+    }
+}
+
+impl Release {
+    /// The part of the run that begins with this release.
+    #[must_use]
+    pub fn mark(self) -> Mark {
+        match self {
+            Self::Baseline => Mark::Baseline,
+            Self::Stress => Mark::Climb,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Stamps events and puts them on disk as they happen. The first write error is kept and ends the run.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::clock::now_us;
+use crate::record::store::{Store, StoreError};
+use crate::record::{Event, Stamped};
+
+/// Where every part of the run puts what it saw.
+#[derive(Debug)]
+pub struct Recorder {
+    store: Store,
+    failed: AtomicBool,
+    error: Mutex<Option<StoreError>>,
+}
+
+impl Recorder {
+    /// Records into a run directory.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self { store, failed: AtomicBool::new(false), error: Mutex::new(None) }
+    }
+
+    /// Records an event that happens now.
+    pub fn record(&self, event: Event) {
+        self.record_at(now_us(), event);
+    }
+
+    /// Records an event that happened at this time, µs.
+    pub fn record_at(&self, at_us: u64, event: Event) {
+        if let Err(error) = self.store.append(&Stamped { at_us, event }) {
+            self.failed.store(true, Ordering::Relaxed);
+            self.error.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
+        }
+    }
+
+    /// Records that a step failed: data for the verdict, not an error of the run.
+    pub fn trouble(&self, step: &str, error: &dyn std::error::Error) {
+        self.record(Event::Trouble { step: step.into(), error: chain(error) });
+    }
+
+    /// Whether the record can no longer be written: the run must end.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// The run directory.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The first write error, if any.
+    #[must_use]
+    pub fn into_error(self) -> Option<StoreError> {
+        self.error.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// An error with everything that caused it, in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        words += &format!(": {cause}");
+        source = cause.source();
+    }
+    words
+}

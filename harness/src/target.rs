@@ -1,0 +1,82 @@
+//! One case → a record on disk, on this machine or in a throwaway VM.
+
+pub mod host;
+pub mod vm;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::record::event::EndReason;
+use crate::record::store::{Store, StoreError};
+use crate::record::{Event, GuestFacts, Head, SCHEMA, Stamped};
+use crate::run::clock::now_us;
+use crate::scenario::Scenario;
+
+/// One scenario, as written or as one of its twins, to be run once.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// The scenario as written.
+    pub scenario: Arc<Scenario>,
+    /// The twin to run instead.
+    pub twin: Option<String>,
+    /// Which of several runs, from 1.
+    pub run: u32,
+}
+
+impl Case {
+    /// `scenario` or `scenario/twin`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.twin {
+            None => self.scenario.id.to_string(),
+            Some(twin) => format!("{}/{twin}", self.scenario.id),
+        }
+    }
+
+    /// A name for its directory.
+    #[must_use]
+    pub fn dir_name(&self) -> String {
+        let base = self.name().replace('/', ".");
+        if self.run == 1 { base } else { format!("{base}.{}", self.run) }
+    }
+
+    /// The head of its record, before anything is known of the machine.
+    #[must_use]
+    pub fn head(&self, guest: Option<GuestFacts>) -> Head {
+        let scenario = &self.scenario;
+        let must_fail = scenario
+            .twins
+            .iter()
+            .find(|twin| self.twin.as_deref().is_some_and(|id| twin.id == *id))
+            .map(|twin| twin.must_fail.iter().map(ToString::to_string).collect())
+            .unwrap_or_default();
+        Head {
+            schema: SCHEMA,
+            tool_version: env!("CARGO_PKG_VERSION").into(),
+            started: std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
+            scenario_text: scenario.text.clone(),
+            plan: None,
+            host: None,
+            scenario: scenario.id.to_string(),
+            title: scenario.title.clone(),
+            source: scenario.source.clone(),
+            twin: self.twin.clone(),
+            must_fail,
+            guest,
+        }
+    }
+}
+
+/// Writes a record that ends before it began: skipped, refused, or the machine was lost.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_end(dir: &Path, head: &Head, reason: EndReason) -> Result<(), StoreError> {
+    let store = if dir.exists() { Store::reopen(dir)? } else { Store::create(dir)? };
+    if !dir.join("record.json").exists() {
+        store.write_head(head)?;
+    }
+    store.append(&Stamped { at_us: now_us(), event: Event::Ended { reason } })
+}

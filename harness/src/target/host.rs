@@ -1,0 +1,86 @@
+//! Runs a case on this very machine: facts → plan → guard → run.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::Case;
+use crate::guard::{self, HostPolicy};
+use crate::plan::{self, PlanError};
+use crate::record::event::EndReason;
+use crate::record::store::{Store, StoreError};
+use crate::record::{Event, Stamped};
+use crate::run::clock::now_us;
+use crate::run::progress::Progress;
+use crate::run::{self, Paths};
+use crate::systemd;
+use crate::{host, requirement};
+
+/// How long systemd may take to answer: on a stressed machine, seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why a case could not be run here at all.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The manager cannot be asked.
+    #[error("systemd cannot be reached; --on host needs root on a machine that runs systemd")]
+    Systemd(#[from] systemd::Error),
+    /// The twin is not in the file.
+    #[error(transparent)]
+    Twin(#[from] crate::scenario::UnknownTwin),
+    /// The scenario does not resolve on this machine.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The host's own policy is not usable.
+    #[error(transparent)]
+    Policy(#[from] guard::PolicyError),
+    /// The record cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The path of this program is not known.
+    #[error("the directory of this program cannot be learnt")]
+    Programs(#[source] std::io::Error),
+}
+
+/// Runs one case and leaves its record in `dir`.
+///
+/// # Errors
+/// When nothing could be run. A run that went wrong is no error: its record says so.
+pub fn run_case(case: &Case, dir: &Path, on: &mut dyn FnMut(&Progress)) -> Result<EndReason, HostError> {
+    let bus = systemd::Bus::connect(PATIENCE)?;
+    let policy = HostPolicy::load(Path::new(guard::POLICY_PATH))?;
+    let facts = host::probe(Some(&bus));
+    let scenario = match &case.twin {
+        None => (*case.scenario).clone(),
+        Some(twin) => case.scenario.twin(twin)?,
+    };
+    let store = Store::create(dir)?;
+    let mut head = case.head(None);
+    head.host = Some(facts.clone());
+    store.write_head(&head)?;
+    let end_now = |reason: EndReason| -> Result<EndReason, HostError> {
+        store.append(&Stamped { at_us: now_us(), event: Event::Ended { reason: reason.clone() } })?;
+        Ok(reason)
+    };
+    if let Some(reason) = requirement::unmet(&scenario, &facts, &policy) {
+        return end_now(EndReason::Skipped { reason });
+    }
+    let plan = plan::plan(&scenario, case.twin.as_deref(), &facts, &run_id())?;
+    head.plan = Some(plan.clone());
+    store.write_head(&head)?;
+    if let Err(refusal) = guard::admit(&plan, &facts, &policy) {
+        return end_now(EndReason::Refused { reason: refusal.to_string() });
+    }
+    let paths = Paths::of_this_machine().map_err(HostError::Programs)?;
+    Ok(run::execute(&plan, &paths, &bus, store, on)?)
+}
+
+/// Unique on this machine since boot: the time in base 36 is short enough for unit names.
+fn run_id() -> String {
+    let mut number = now_us() ^ (u64::from(std::process::id()) << 40);
+    let mut id = String::new();
+    while number > 0 && id.len() < 10 {
+        id.push(char::from_digit((number % 36) as u32, 36).unwrap_or('0'));
+        number /= 36;
+    }
+    format!("r{id}")
+}
