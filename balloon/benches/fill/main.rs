@@ -3,6 +3,8 @@
 //! `cargo bench -p balloon --bench fill [-- SIZE_IN_MIB]`, or `BALLOON_BENCH_MIB=…`; default 1024. Each round runs
 //! every contender once, in turn, so that a machine that slows down slows all of them; the table has the medians.
 //!
+//! The bench is static like the balloon: copied to another machine, it runs there with `BALLOON=/path/to/balloon`.
+//!
 //! All are measured from their first touch to their last, without start and end of a process: the limit and the
 //! balloon by their own clocks; stress-ng, which has none for this, by the growth of its resident set between 2 % and
 //! 98 % of the size, taken for the whole. It is given `--vm-madvise normal`, because by default it picks advice at
@@ -92,7 +94,8 @@ fn balloon(bytes: u64, args: &[&str]) -> Result<f64, String> {
     let dir = tempfile::tempdir_in("/dev/shm").map_err(|error| error.to_string())?;
     let status = dir.path().join("status");
     let page = Page::create(&status).map_err(|error| error.to_string())?;
-    let output = Command::new(env!("CARGO_BIN_EXE_balloon"))
+    let program = std::env::var_os("BALLOON").unwrap_or_else(|| env!("CARGO_BIN_EXE_balloon").into());
+    let output = Command::new(program)
         .arg("--status")
         .arg(&status)
         .args(["--hold", "0", "--total", &bytes.to_string()])
