@@ -5,8 +5,10 @@
 
 use std::env;
 use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::LabError;
 use crate::event::{Event, Listener};
@@ -75,10 +77,13 @@ impl Cache {
         let path = self.root.join(&entry);
         let lock_path = self.root.join(format!("{entry}.lock"));
         let lock = File::create(&lock_path).map_err(LabError::file("create", &lock_path))?;
-        lock.lock_shared().map_err(LabError::file("lock", &lock_path))?;
+        if let Err(TryLockError::WouldBlock) = lock.try_lock_shared() {
+            on(Event::Waiting { entry: &entry });
+            lock.lock_shared().map_err(LabError::file("lock", &lock_path))?;
+        }
         if path.is_dir() {
             // Its age is the time of its last use.
-            let _ = lock.set_modified(std::time::SystemTime::now());
+            let _ = lock.set_modified(SystemTime::now());
             return Ok((Held { path, _lock: lock }, Found::Cached));
         }
         lock.unlock().map_err(LabError::file("unlock", &lock_path))?;
@@ -126,16 +131,19 @@ impl Cache {
                 let name = file.file_name().into_string().ok()?;
                 let entry = name.strip_suffix(".lock")?.to_owned();
                 let of_this_kind = entry.strip_prefix(kind)?.starts_with('-');
-                (of_this_kind && entry != current).then_some((file.metadata().ok()?.modified().ok()?, entry))
+                let is_old = of_this_kind && entry != current && self.root.join(&entry).is_dir();
+                is_old.then_some((file.metadata().ok()?.modified().ok()?, entry))
             })
             .collect();
         old.sort();
         old.reverse();
         for (_, entry) in old.into_iter().skip(KEEP - 1) {
             let lock_path = self.root.join(format!("{entry}.lock"));
-            if File::open(&lock_path).is_ok_and(|lock| lock.try_lock().is_ok()) {
+            // The empty lock file stays: somebody may have opened it to build the entry anew.
+            if let Ok(lock) = File::open(&lock_path)
+                && lock.try_lock().is_ok()
+            {
                 let _ = fs::remove_dir_all(self.root.join(&entry));
-                let _ = fs::remove_file(&lock_path);
             }
         }
     }
@@ -143,14 +151,22 @@ impl Cache {
     /// A directory for one machine, gone with the value, or with the next [`sweep`](Self::sweep) after a `kill -9`.
     pub(crate) fn scratch(&self) -> Result<Scratch, LabError> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        // Two containers that share the cache may both have this process id.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+        let name = format!("{}-{}-{now:x}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = self.root.join("run").join(&name);
         let lock_path = path.with_extension("lock");
         // The lock comes first: a directory without one does not exist at any time.
-        let lock = File::create(&lock_path).map_err(LabError::file("create", &lock_path))?;
-        lock.lock().map_err(LabError::file("lock", &lock_path))?;
-        // A process of the same number may have died here.
-        remove(&path)?;
+        let lock = loop {
+            let lock = File::create(&lock_path).map_err(LabError::file("create", &lock_path))?;
+            lock.lock().map_err(LabError::file("lock", &lock_path))?;
+            // Somebody who sweeps may have come in between, and removed the file.
+            if lock.metadata().map(|held| held.ino()).ok()
+                == lock_path.metadata().map(|there| there.ino()).ok()
+            {
+                break lock;
+            }
+        };
         fs::create_dir(&path).map_err(LabError::file("create", &path))?;
         Ok(Scratch { path, lock_path, _lock: lock })
     }
@@ -162,7 +178,10 @@ impl Cache {
             let lock_path = file.map_err(LabError::file("list", &run))?.path();
             let is_lock = lock_path.extension().is_some_and(|extension| extension == "lock");
             // The kernel lets go of a dead owner's lock.
-            if is_lock && File::open(&lock_path).is_ok_and(|lock| lock.try_lock().is_ok()) {
+            if is_lock
+                && let Ok(lock) = File::open(&lock_path)
+                && lock.try_lock().is_ok()
+            {
                 remove(&lock_path.with_extension(""))?;
                 let _ = fs::remove_file(&lock_path);
             }

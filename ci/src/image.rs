@@ -12,6 +12,7 @@ mod recipe;
 mod rootfs;
 mod tool;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -27,7 +28,8 @@ use recipe::Recipe;
 #[derive(Debug)]
 pub(crate) struct Image {
     entry: Held,
-    pub(crate) key: String,
+    /// Tells this disk from every other one, also from those of the same recipe.
+    pub(crate) build: String,
 }
 
 impl Image {
@@ -45,7 +47,9 @@ impl Image {
             base::build(&recipe, &programs, packages.path(), into, on)
         })?;
         on(Event::ImageReady { guest, cached: found == Found::Cached, took: start.elapsed() });
-        Ok(Self { entry, key })
+        let build = entry.path().join("build");
+        let build = fs::read_to_string(&build).map_err(LabError::file("read", &build))?;
+        Ok(Self { entry, build })
     }
 
     /// The directory that all entries of the cache are in.

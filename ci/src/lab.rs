@@ -151,7 +151,7 @@ impl Lab {
     }
 }
 
-/// A template fits exactly the machine that made it. Files have their contents in the image's key; sockets and scratch
+/// A template fits exactly the machine that made it. Kernel, initrd and disk are named by the image's build; sockets and scratch
 /// paths are the same empty ones for everybody.
 fn template_key(image: &Image, hardware: &Hardware) -> String {
     let nowhere = PathBuf::new();
@@ -159,7 +159,7 @@ fn template_key(image: &Image, hardware: &Hardware) -> String {
     let plan = Plan { name: "", hardware, image, memory: Memory::Template(&nowhere), root };
     let ports = Ports { console: 0, monitor: 0, control: 0, data: 0 };
     let line = plan.arguments(&(nowhere.clone(), nowhere.clone()), ports);
-    let digest = Digest::new().field(TEMPLATE).field(&image.key).field(&hardware.version.full);
+    let digest = Digest::new().field(TEMPLATE).field(&image.build).field(&hardware.version.full);
     let digest = digest.field(accel::processor_key(hardware.accelerator));
     digest.fields(line).to_string()
 }

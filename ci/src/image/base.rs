@@ -4,6 +4,7 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::LabError;
 use crate::event::{Event, Listener};
@@ -37,7 +38,15 @@ pub(crate) fn build(
     say("initrd", "");
     initrd::build(&tree, &programs.init, &into.join("initrd"))?;
     make_swap_header(into)?;
+    write(&into.join("build"), build_id().as_bytes(), 0o644)?;
     fs::remove_dir_all(&tree).map_err(LabError::file("remove", &tree))
+}
+
+/// Two builds of one recipe are different disks. A template remembers what its guest had read of one of them, and must
+/// never meet the other.
+fn build_id() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{}-{}", now.as_nanos(), std::process::id())
 }
 
 fn unpack(tar: &Path, tree: &Path) -> Result<(), LabError> {

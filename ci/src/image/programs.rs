@@ -43,7 +43,11 @@ impl Programs {
 /// `…/debug/deps/test-1` → `…/release`; `…/release/bulkhead` → `…/release`.
 fn places_near(program: &Path) -> Vec<PathBuf> {
     let beside = program.parent().unwrap_or(Path::new("/"));
-    let profile = if beside.ends_with("deps") { beside.parent().unwrap_or(beside) } else { beside };
+    let profile = if beside.ends_with("deps") || beside.ends_with("examples") {
+        beside.parent().unwrap_or(beside)
+    } else {
+        beside
+    };
     let release = profile.with_file_name("release");
     if profile.ends_with("debug") { vec![release] } else { vec![profile.to_owned(), release] }
 }
@@ -58,6 +62,7 @@ mod tests {
     #[case("/t/debug/bulkhead", &["/t/release"])]
     #[case("/t/release/bulkhead", &["/t/release", "/t/release"])]
     #[case("/t/release/deps/boot-1", &["/t/release", "/t/release"])]
+    #[case("/t/release/examples/boot", &["/t/release", "/t/release"])]
     #[case("/usr/bin/bulkhead", &["/usr/bin", "/usr/release"])]
     fn the_guest_gets_release_programs(#[case] program: &str, #[case] places: &[&str]) {
         assert_eq!(places_near(Path::new(program)), places.iter().map(PathBuf::from).collect::<Vec<_>>());

@@ -3,8 +3,10 @@
 use crate::Guest;
 use crate::digest::Digest;
 
-/// Changes when the code that turns the recipe into a disk does.
-const BUILDER: &str = "1";
+/// Changes when the code that turns packages into a tar does.
+const BOOTSTRAP: &str = "1";
+/// Changes when the code that turns the tar and our files into a disk does.
+const DISK: &str = "2";
 
 const PACKAGES: &str = include_str!("../../image/packages");
 const CUSTOMIZE: &str = include_str!("../../image/customize.sh");
@@ -69,13 +71,13 @@ impl Recipe {
 
     /// Changes when other packages are to be installed.
     pub(crate) fn packages_key(&self) -> String {
-        let digest = Digest::new().field(BUILDER).fields(self.suites()).fields(&self.packages);
+        let digest = Digest::new().field(BOOTSTRAP).fields(self.suites()).fields(&self.packages);
         digest.field(self.customize).to_string()
     }
 
     /// Changes when the disk would.
     pub(crate) fn key(&self) -> String {
-        let digest = Digest::new().field(self.packages_key());
+        let digest = Digest::new().field(DISK).field(self.packages_key());
         let digest =
             digest.field("masks").fields(&self.masks).field("generators").fields(&self.generators_off);
         self.files.iter().fold(digest, |digest, (path, text)| digest.field(path).field(text)).to_string()

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -209,9 +209,7 @@ fn pidfd_of(child: &Child) -> io::Result<OwnedFd> {
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     let fd = i32::try_from(Errno::result(fd)?).map_err(io::Error::other)?;
     // SAFETY: the kernel has just opened it for us, and nobody else has its number.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    debug_assert!(fd.as_raw_fd() >= 0);
-    Ok(fd)
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 #[cfg(test)]
