@@ -15,7 +15,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// Forks the processes and waits for all of them.
 pub(crate) fn run(order: &Order, page: &Page, began_ns: u64) -> Result<(), Trouble> {
-    let signals = SigSet::from_iter([Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT]);
+    let mut signals = SigSet::from_iter([Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT]);
+    if order.ignore_sigterm {
+        // A blocked signal would be delivered to sigwait(3) although it is ignored.
+        signals.remove(Signal::SIGTERM);
+    }
     let blocked = |errno| Trouble::system("block signals", errno);
     signals.thread_block().map_err(blocked)?;
     let mut crew =
@@ -28,7 +32,8 @@ pub(crate) fn run(order: &Order, page: &Page, began_ns: u64) -> Result<(), Troub
                 std::process::exit(work(&order.share(index), page, index as usize, began_ns));
             }
             Err(errno) => {
-                crew.forward(Signal::SIGTERM);
+                // Not SIGTERM, which they may ignore.
+                crew.forward(Signal::SIGKILL);
                 return Err(Trouble::system(
                     format!("fork process {} of {}", index + 1, order.processes),
                     errno,

@@ -46,6 +46,9 @@ pub fn run(options: &BalloonOptions) -> Result<(), Trouble> {
                 return Err(text::become_copy(copy));
             }
         }
+        if order.ignore_sigterm {
+            start::ignore_sigterm()?;
+        }
         let began_ns = start::begin(page, Phase::Climbing);
         if order.processes == 1 {
             Balloon::new(&order, page, 0, began_ns)?.follow()?;

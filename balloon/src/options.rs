@@ -147,6 +147,9 @@ pub struct BalloonOptions {
     /// Once the total is held, touch all of it again every so many milliseconds; 0 means never.
     #[arg(long, value_name = "MS", default_value = "0", value_parser = milliseconds)]
     pub retouch: Duration,
+    /// Do not end at SIGTERM, from the release on: only SIGKILL, or another signal, ends such a balloon.
+    #[arg(long)]
+    pub ignore_sigterm: bool,
     /// Set by the program itself when it becomes its own --text-copy.
     #[arg(long, hide = true)]
     pub released: bool,

@@ -29,6 +29,8 @@ pub(crate) struct Order {
     pub(crate) processes: u32,
     /// `None` = never.
     pub(crate) retouch: Option<Duration>,
+    /// Whether SIGTERM ends neither the balloon nor its processes.
+    pub(crate) ignore_sigterm: bool,
     pub(crate) text: Text,
     /// What to become after the release; `None` also when that is done.
     pub(crate) text_copy: Option<PathBuf>,
@@ -55,6 +57,7 @@ impl Order {
             mlock: options.mlock,
             processes: options.processes,
             retouch: Some(options.retouch).filter(|pause| !pause.is_zero()),
+            ignore_sigterm: options.ignore_sigterm,
             text: options.text,
             text_copy: text_copy(options)?,
         };

@@ -7,6 +7,7 @@ use crate::trouble::Trouble;
 use crate::{clock, futex};
 use nix::errno::Errno;
 use nix::sys::prctl;
+use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{Pid, getppid};
 use std::io::Write as _;
 use std::path::Path;
@@ -99,6 +100,16 @@ pub(crate) fn wait(page: &Page, options: &StartOptions) -> Result<(), Trouble> {
         page.alive();
     }
     Ok(())
+}
+
+/// Inherited by processes that are forked from now on (signal(7)). Not before the release: an actor that only waits
+/// is ended by whoever cleans up.
+#[expect(unsafe_code, reason = "signal is unsafe for handlers that are functions")]
+pub(crate) fn ignore_sigterm() -> Result<(), Trouble> {
+    // SAFETY: SIG_IGN runs no code.
+    unsafe { signal(Signal::SIGTERM, SigHandler::SigIgn) }
+        .map(drop)
+        .map_err(|errno| Trouble::system("ignore SIGTERM", errno))
 }
 
 /// Says that work begins now; returns the time.

@@ -67,6 +67,12 @@ pub enum PlanError {
         /// The machine's version.
         version: u32,
     },
+    /// No run can do this so far.
+    #[error("{what} is not supported by the run")]
+    Unsupported {
+        /// What the scenario asks for.
+        what: String,
+    },
     /// A metric cannot be used where the scenario uses it.
     #[error("{metric}: {why}")]
     Metric {

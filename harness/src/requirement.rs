@@ -14,6 +14,9 @@ pub fn unmet(scenario: &Scenario, host: &HostFacts, policy: &HostPolicy) -> Opti
         disposable(scenario.safety, policy),
         needs.memory.and_then(|needed| at_least("memory", host.memory_total, needed.0)),
         needs.swap.and_then(|needed| swap(needed, host)),
+        needs
+            .swap_rate
+            .map(|rate| format!("needs swap throttled to {rate} a second, which nothing shows here")),
         needs.kernel.and_then(|needed| {
             let (major, minor) = host.kernel()?;
             ((major, minor) < (u32::from(needed.major), u32::from(needed.minor)))

@@ -11,6 +11,7 @@ pub mod actor;
 pub mod bytes;
 pub mod cgroup;
 pub mod diagnostic;
+pub mod earlyoom;
 pub mod expectation;
 pub mod id;
 pub mod limit;
@@ -38,6 +39,7 @@ pub use bytes::Bytes;
 pub use cgroup::{Cgroup, Parent, Place};
 pub use check::check;
 pub use diagnostic::{Diagnostic, Invalid, Severity};
+pub use earlyoom::Earlyoom;
 pub use expectation::{Claim, Expectation, Reached};
 pub use id::{Id, UnitName};
 pub use limit::Limit;
@@ -97,11 +99,13 @@ pub struct Scenario {
     pub cgroups: Vec<Cgroup>,
     /// The processes to start, in file order.
     pub actors: Vec<Actor>,
+    /// The earlyoom to run, if any.
+    pub earlyoom: Option<Earlyoom>,
     /// What must stay well.
     pub protect: Protect,
     /// How it is known that the stress arrived.
     pub reached: Reached,
-    /// The claims, in file order.
+    /// The claims, in file order; in a twin, its own at the end.
     pub expects: Vec<Expectation>,
     /// The ways to break it on purpose; empty in a twin.
     pub twins: Vec<Twin>,
@@ -174,6 +178,13 @@ impl Scenario {
         }
         changed.actors.retain(|actor| !twin.drop.contains(&actor.id));
         changed.actors.extend(twin.added.iter().cloned());
+        if let Some(earlyoom) = &twin.earlyoom {
+            changed.earlyoom = Some(earlyoom.clone());
+        }
+        if twin.drop.iter().any(|id| *id == *earlyoom::EARLYOOM) {
+            changed.earlyoom = None;
+        }
+        changed.expects.extend(twin.expects.iter().cloned());
         changed.observe = twin.observe.unwrap_or(self.observe);
         changed.requires = self.requires.merged(&twin.requires);
         Ok(changed)

@@ -165,3 +165,47 @@ fn the_file_of_a_balloon_is_gone_while_it_is_held() {
         (names == ["status"]).then_some(())
     });
 }
+
+/// Ignored signals as `/proc/PID/status` has them (proc_pid_status(5)): bit 14 is SIGTERM.
+fn ignores_sigterm(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    u64::from_str_radix(mask.trim(), 16).unwrap() & (1 << 14) != 0
+}
+
+#[test]
+fn a_balloon_that_ignores_sigterm_waits_as_any_other_and_holds_on_later() {
+    let mut actor = Actor::waiting(BALLOON, &["--total", "1M", "--ignore-sigterm"]);
+    assert!(!ignores_sigterm(&actor.proc("status")));
+    actor.page.release();
+    actor.until_holding();
+    assert!(ignores_sigterm(&actor.proc("status")));
+    let pid = Pid::from_raw(actor.pid().try_into().unwrap());
+    kill(pid, Signal::SIGTERM).unwrap();
+    let before = actor.page.snapshot().wakeups;
+    actor.until("it goes on", |snapshot| snapshot.wakeups >= before + 2);
+    assert_eq!(actor.child.try_wait().unwrap(), None);
+    kill(pid, Signal::SIGINT).unwrap();
+    assert_eq!(actor.ended().signal(), Some(2));
+}
+
+#[test]
+fn several_processes_ignore_sigterm_together() {
+    let args = ["--total", "8M", "--processes", "2", "--ignore-sigterm"];
+    let mut actor = Actor::start(BALLOON, &args);
+    let held = actor.until_holding();
+    for pid in held.children().chain([actor.pid()]) {
+        assert!(ignores_sigterm(&std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap()));
+        kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGTERM).unwrap();
+    }
+    let before = actor.page.snapshot().wakeups;
+    actor.until("they go on", |snapshot| snapshot.wakeups >= before + 4);
+    assert_eq!((actor.page.snapshot().children_killed, actor.child.try_wait().unwrap()), (0, None));
+}
+
+#[test]
+fn a_balloon_ends_at_sigterm_unless_told_otherwise() {
+    let mut actor = Actor::start(BALLOON, &["--total", "1M"]);
+    actor.until_holding();
+    kill(Pid::from_raw(actor.pid().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    assert_eq!(actor.ended().signal(), Some(15));
+}

@@ -131,6 +131,7 @@ impl Words {
             self.option("--processes", balloon.processes);
         }
         self.maybe("--retouch", balloon.retouch.map(millis));
+        self.flag("--ignore-sigterm", balloon.ignore_sigterm);
     }
 }
 

@@ -75,6 +75,9 @@ fn claim(
                 })
                 .collect::<Result<_, PlanError>>()?,
         }),
+        written::Claim::Oomd(_) | written::Claim::Earlyoom(_) | written::Claim::KillOrder(_) => {
+            return Err(PlanError::Unsupported { what: claim.family().to_owned() });
+        }
         written::Claim::NoLivelock(livelock) => {
             let limit = |file: &str| {
                 let unit = cgroups.iter().find(|unit| livelock.cgroup == unit.name.as_str())?;

@@ -16,6 +16,7 @@ use crate::scenario::cgroup::{self, Cgroup, Parent};
 use crate::scenario::limit::Limit;
 use crate::scenario::percent::Percent;
 use crate::scenario::property::{self, DbusValue, PropertyName};
+use crate::scenario::protect::{Answer, AnswerTarget};
 use crate::scenario::safety::Safety;
 use crate::scenario::size::{LimitRef, SizeExpr};
 use crate::systemd::{Property, PropertyValue, slice_cgroup};
@@ -34,6 +35,9 @@ const STOP_WITHIN_US: u64 = 2_000_000;
 /// # Errors
 /// When a size does not resolve here, or this systemd does not know a property.
 pub fn plan(scenario: &Scenario, twin: Option<&str>, host: &HostFacts, run: &str) -> Result<Plan, PlanError> {
+    if scenario.earlyoom.is_some() {
+        return Err(PlanError::Unsupported { what: "[earlyoom]".into() });
+    }
     let memory = Bytes(host.memory_total.ok_or(PlanError::NoMemory)?);
     let mut resolver =
         Resolver { scenario, memory, run, systemd: host.systemd_version, cgroups: BTreeMap::new() };
@@ -57,26 +61,25 @@ pub fn plan(scenario: &Scenario, twin: Option<&str>, host: &HostFacts, run: &str
         cgroups,
         actors,
         watched,
-        protect: protect(scenario),
+        protect: protect(scenario)?,
         watchdog: watchdog(scenario.safety, memory),
     })
 }
 
-fn protect(scenario: &Scenario) -> PlannedProtect {
-    PlannedProtect {
+fn protect(scenario: &Scenario) -> Result<PlannedProtect, PlanError> {
+    let answer = |answer: &Answer| match answer.target {
+        AnswerTarget::TcpBanner(address) => Ok(PlannedAnswer {
+            target: format!("tcp {address}"),
+            address: address.0,
+            within_us: answer.within.0,
+            every_us: answer.every.0,
+        }),
+        AnswerTarget::SshLogin(_) => Err(PlanError::Unsupported { what: answer.target.to_string() }),
+    };
+    Ok(PlannedProtect {
         units: scenario.protect.units.iter().map(ToString::to_string).collect(),
-        answers: scenario
-            .protect
-            .answer
-            .iter()
-            .map(|answer| PlannedAnswer {
-                target: format!("tcp {}", answer.tcp_banner),
-                address: answer.tcp_banner.0,
-                within_us: answer.within.0,
-                every_us: answer.every.0,
-            })
-            .collect(),
-    }
+        answers: scenario.protect.answer.iter().map(answer).collect::<Result<_, _>>()?,
+    })
 }
 
 /// Floors and ceilings by what the scenario may do. A destructive one runs on a disposable machine only: there is

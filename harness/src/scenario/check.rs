@@ -10,6 +10,7 @@ use super::locate::{Step, locate};
 use super::{Actor, Limit, Scenario, SizeExpr};
 
 mod claims;
+mod daemons;
 mod memory;
 mod time;
 mod twins;
@@ -24,6 +25,7 @@ pub fn check(scenario: &Scenario) -> Vec<Diagnostic> {
     time::check(&mut base);
     memory::check(&mut base);
     units::check(&mut base);
+    daemons::check(&mut base);
     claims::check(&mut base);
     twins::check(&mut base);
     found.append(&mut base.problems);
@@ -36,6 +38,8 @@ pub fn check(scenario: &Scenario) -> Vec<Diagnostic> {
         time::check(&mut checker);
         memory::check_total(&mut checker);
         units::check(&mut checker);
+        daemons::check(&mut checker);
+        claims::check_twin(&mut checker, index);
         let prefix = prefix(&twin.id);
         // What is wrong with the scenario already is wrong with each twin: once is enough.
         checker
@@ -70,7 +74,7 @@ impl<'s> Checker<'s> {
         Self { written, scenario, twin, source, problems: Vec::new() }
     }
 
-    /// An error at `path`; in a twin, at the twin, and saying so.
+    /// An error at `path`; in a twin, at the twin unless `path` is in it, and saying so.
     fn error(&mut self, path: &[Step<'_>], message: impl Into<String>) -> &mut Diagnostic {
         self.push(path, message.into(), Diagnostic::error)
     }
@@ -88,7 +92,10 @@ impl<'s> Checker<'s> {
     ) -> &mut Diagnostic {
         let diagnostic = match (self.twin, &self.scenario.variant) {
             (Some(index), Some(name)) => {
-                let span = locate(&self.source.text, &["twin".into(), index.into(), "id".into()]);
+                // What only the twin has, has a place of its own in it.
+                let own = matches!(path, [Step::Key("twin"), ..]);
+                let id: &[Step<'_>] = &["twin".into(), index.into(), "id".into()];
+                let span = locate(&self.source.text, if own { path } else { id });
                 kind(&self.source, span, format!("{}{message}", prefix(name)))
             }
             _ => kind(&self.source, locate(&self.source.text, path), message),

@@ -11,10 +11,12 @@ use super::id::Id;
 use super::read::{FromTable, Node, Reader, Table, Value, Word, read_table, table_schema, word};
 
 mod bound;
+mod daemon;
 mod family;
 mod kill;
 
 pub use bound::{Bound, BoundKind, BoundValue, MetricClaim, Phase, Quantity, Reached};
+pub use daemon::{EarlyoomClaim, OomdClaim, Trigger};
 pub use family::{Family, families};
 pub use kill::{Kill, KillAt, Killer, Signal};
 
@@ -44,6 +46,12 @@ pub enum Claim {
     Metric(MetricClaim),
     /// A cgroup does not hang between its high and its max with nobody acting.
     NoLivelock(Livelock),
+    /// systemd-oomd, by its own dump, watches a cgroup, and means it.
+    Oomd(OomdClaim),
+    /// earlyoom, by its own lines, selects the right processes.
+    Earlyoom(EarlyoomClaim),
+    /// These actors were killed, in this order; at least two.
+    KillOrder(Vec<Id>),
 }
 
 impl Claim {
@@ -56,12 +64,16 @@ impl Claim {
             Self::Survives(_) => "survives",
             Self::Metric(_) => "metric",
             Self::NoLivelock(_) => "no-livelock",
+            Self::Oomd(_) => "oomd",
+            Self::Earlyoom(_) => "earlyoom",
+            Self::KillOrder(_) => "kill-order",
         }
     }
 }
 
 /// The keys of which a table has exactly one.
-const CLAIMS: [&str; 5] = ["kill", "only-victims", "survives", "metric", "no-livelock"];
+const CLAIMS: [&str; 8] =
+    ["kill", "only-victims", "survives", "metric", "no-livelock", "oomd", "earlyoom", "kill-order"];
 
 impl FromTable for Expectation {
     const LABEL: &'static str = "expectation";
@@ -78,8 +90,15 @@ impl FromTable for Expectation {
         let livelock = table
             .optional("no-livelock", "a cgroup does not hang between high and max")
             .map(Claim::NoLivelock);
+        let oomd =
+            table.optional("oomd", "systemd-oomd watches this cgroup, by its own dump").map(Claim::Oomd);
+        let earlyoom = table
+            .optional("earlyoom", "earlyoom selects these actors, by its own lines")
+            .map(Claim::Earlyoom);
+        let order =
+            table.optional("kill-order", "these actors are killed, in this order").map(Claim::KillOrder);
         exactly_one(table)?;
-        let claim = kill.or(only).or(survives).or(metric).or(livelock)?;
+        let claim = kill.or(only).or(survives).or(metric).or(livelock).or(oomd).or(earlyoom).or(order)?;
         Some(Self { id: id?, claim })
     }
 }

@@ -10,6 +10,7 @@ use toml::de::DeTable;
 
 use super::cgroup::{self, Cgroup};
 use super::diagnostic::{Diagnostic, Invalid, Source};
+use super::earlyoom::{EARLYOOM, Earlyoom};
 use super::id::Id;
 use super::read::{FromTable, Malformed, Node, Reader, Table, Value, in_file_order, read_entries};
 use super::twin::{self, Base, Twin};
@@ -63,6 +64,7 @@ impl FromTable for Scenario {
         let requires = table.optional("requires", "what the machine must have; unmet: skipped");
         let cgroups = table.node("cgroup", false, "the cgroups to make, by name", cgroups_schema);
         let actors = table.node("actor", true, "the processes to start", <Vec<super::Actor>>::schema);
+        let earlyoom = table.node("earlyoom", false, "the earlyoom to run", Earlyoom::schema);
         let protect = table.optional("protect", "what must neither die nor stop answering");
         let reached = table.required("reached", "how it is known that the stress arrived");
         let expects: Option<Vec<_>> = table.required("expect", "the claims");
@@ -72,8 +74,12 @@ impl FromTable for Scenario {
         }
         let cgroups = cgroups.map_or(Some(Vec::new()), |node| read_cgroups(node, table.reader));
         let read = actors.and_then(|node| <Vec<super::Actor>>::read(node, table.reader));
-        let twins = match (&cgroups, &read) {
-            (Some(cgroups), Some(read)) => read_twins(twins, &base(cgroups, read, actors), table.reader),
+        let settings = earlyoom.map_or(Some(None), |node| Earlyoom::read(node, table.reader).map(Some));
+        let twins = match (&cgroups, &read, &settings) {
+            (Some(cgroups), Some(read), Some(_)) => {
+                let base = Base { earlyoom: entries(earlyoom), ..base(cgroups, read, actors) };
+                read_twins(twins, &base, table.reader)
+            }
             _ => None,
         };
         let cgroups = cgroups?;
@@ -94,6 +100,7 @@ impl FromTable for Scenario {
             base_limits: base_limits(&cgroups),
             cgroups,
             actors: read?,
+            earlyoom: settings?,
             protect: protect.unwrap_or_default(),
             reached: reached?,
             expects: expects?,
@@ -132,7 +139,7 @@ fn read_cgroups(node: &Node<'_>, reader: &mut Reader) -> Option<Vec<Cgroup>> {
     let mut cgroups = Vec::new();
     for (key, value) in in_file_order(entries) {
         let name = key.get_ref().as_ref();
-        let id = if matches!(name, "host" | "protect" | "run") {
+        let id = if matches!(name, "host" | "protect" | "run" | EARLYOOM) {
             reader.error(
                 key.span(),
                 format!("`{name}` means something else in scenarios: choose another name"),
@@ -152,6 +159,10 @@ fn read_cgroups(node: &Node<'_>, reader: &mut Reader) -> Option<Vec<Cgroup>> {
     (reader.problems.len() == before).then_some(cgroups)
 }
 
+fn entries<'t>(node: Option<&'t Node<'t>>) -> Option<&'t DeTable<'t>> {
+    node.and_then(|node| node.get_ref().as_table())
+}
+
 /// What twins refer to. Actors are taken as tables, because a twin changes single keys of them.
 fn base<'t>(cgroups: &[Cgroup], actors: &[super::Actor], nodes: Option<&'t Node<'t>>) -> Base<'t> {
     let tables = nodes.and_then(|node| node.get_ref().as_array()).into_iter().flatten();
@@ -159,6 +170,7 @@ fn base<'t>(cgroups: &[Cgroup], actors: &[super::Actor], nodes: Option<&'t Node<
     Base {
         cgroups: cgroups.iter().map(|cgroup| cgroup.id.clone()).collect(),
         actors: actors.iter().map(|actor| actor.id.clone()).zip(tables).collect(),
+        earlyoom: None,
     }
 }
 

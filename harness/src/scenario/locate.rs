@@ -31,6 +31,11 @@ impl From<usize> for Step<'_> {
     }
 }
 
+/// `path` with more steps at its end.
+pub(super) fn join<'p>(path: &[Step<'p>], more: &[Step<'p>]) -> Vec<Step<'p>> {
+    [path, more].concat()
+}
+
 /// The bytes of the value at `path` in `text`.
 pub(super) fn locate(text: &str, path: &[Step<'_>]) -> Range<usize> {
     let (tree, _) = DeTable::parse_recoverable(text);

@@ -45,23 +45,79 @@ impl Value for Protect {
 /// One probe, repeated throughout the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
-    /// Connect here and wait for the first bytes that the server sends by itself.
-    pub tcp_banner: Address,
+    /// What is asked.
+    pub target: AnswerTarget,
     /// The answer must be there within this time.
     pub within: Span,
     /// Time from one probe to the next.
     pub every: Span,
 }
 
+/// What a probe asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnswerTarget {
+    /// Connect here and wait for the first bytes that the server sends by itself.
+    TcpBanner(Address),
+    /// A fresh login as root through the sshd here, without a terminal, up to the end of one command.
+    SshLogin(Address),
+}
+
+impl AnswerTarget {
+    /// Where it connects.
+    #[must_use]
+    pub const fn address(&self) -> Address {
+        match self {
+            Self::TcpBanner(address) | Self::SshLogin(address) => *address,
+        }
+    }
+}
+
+/// `tcp-banner 127.0.0.1:22`, as the file has it.
+impl fmt::Display for AnswerTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TcpBanner(address) => write!(f, "tcp-banner {address}"),
+            Self::SshLogin(address) => write!(f, "ssh-login {address}"),
+        }
+    }
+}
+
+/// The keys of which a probe has exactly one.
+const TARGETS: [&str; 2] = ["tcp-banner", "ssh-login"];
+
 impl FromTable for Answer {
     const LABEL: &'static str = "an answer";
 
     fn from_table(table: &mut Table<'_, '_>) -> Option<Self> {
-        let tcp_banner = table.required("tcp-banner", "connect here and wait for the server's first bytes");
+        let banner = table.optional("tcp-banner", "connect here and wait for the server's first bytes");
+        let login = table.optional("ssh-login", "log in afresh as root through the sshd here");
         let within = table.required("within", "the answer must come within this time");
         let every = table.optional("every", "time from one probe to the next, \"1s\" by default");
-        Some(Self { tcp_banner: tcp_banner?, within: within?, every: every.unwrap_or(Span::seconds(1)) })
+        one_target(table)?;
+        let target = banner.map(AnswerTarget::TcpBanner).or(login.map(AnswerTarget::SshLogin));
+        Some(Self { target: target?, within: within?, every: every.unwrap_or(Span::seconds(1)) })
     }
+}
+
+/// Reports a probe that asks nothing or two things.
+fn one_target(table: &mut Table<'_, '_>) -> Option<()> {
+    let given: Vec<_> = TARGETS.iter().filter_map(|key| table.key_span(key)).collect();
+    match &given[..] {
+        [_] => return Some(()),
+        [] if table.describes() => return Some(()),
+        [] => {
+            let span = table.span.clone();
+            let problem = table.reader.error(span, "an answer of what? this probe asks nothing");
+            problem.help.push(format!("add one of: {}", TARGETS.join(", ")));
+        }
+        [first, second, ..] => {
+            let problem = table.reader.error(second.clone(), "one probe asks one thing");
+            problem.related.push((first.clone(), "the first one".to_owned()));
+            problem.help.push("write one entry of `answer` for each".to_owned());
+        }
+    }
+    None
 }
 
 impl Value for Answer {
@@ -70,7 +126,10 @@ impl Value for Answer {
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
-        table_schema::<Self>(generator)
+        let mut schema = table_schema::<Self>(generator);
+        let one: Vec<_> = TARGETS.iter().map(|key| serde_json::json!({ "required": [key] })).collect();
+        schema.insert("oneOf".to_owned(), one.into());
+        schema
     }
 }
 

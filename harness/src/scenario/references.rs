@@ -3,9 +3,10 @@
 use super::actor::Actor;
 use super::cgroup::{Parent, Place};
 use super::diagnostic::{Diagnostic, Source};
-use super::expectation::{BoundValue, Claim, RESERVED};
+use super::earlyoom::EARLYOOM;
+use super::expectation::{BoundValue, Claim, Expectation, RESERVED};
 use super::id::Id;
-use super::locate::{Step, locate};
+use super::locate::{Step, join, locate};
 use super::metric::{Metric, Subject};
 use super::size::{LimitRef, SizeExpr};
 use super::suggest::nearest;
@@ -41,11 +42,6 @@ struct Names<'s> {
     cgroups: Vec<&'s str>,
     actors: Vec<&'s str>,
     problems: Vec<Diagnostic>,
-}
-
-/// `path` with more steps at its end.
-fn join<'p>(path: &[Step<'p>], more: &[Step<'p>]) -> Vec<Step<'p>> {
-    [path, more].concat()
 }
 
 impl<'s> Names<'s> {
@@ -98,9 +94,16 @@ impl<'s> Names<'s> {
                     format!("an actor and a cgroup are both called `{actor}`: metrics need one meaning"),
                 );
             }
-            if matches!(actor, "host" | "protect") {
-                self.error(&path, format!("`{actor}` means something else in metrics: choose another name"));
-            }
+            self.reserved_actor(actor, &path);
+        }
+    }
+
+    fn reserved_actor(&mut self, id: &str, path: &[Step<'_>]) {
+        if matches!(id, "host" | "protect") {
+            self.error(path, format!("`{id}` means something else in metrics: choose another name"));
+        }
+        if id == EARLYOOM {
+            self.error(path, format!("`{id}` means the [earlyoom] of a scenario: choose another name"));
         }
     }
 
@@ -213,62 +216,77 @@ impl<'s> Names<'s> {
     }
 
     fn expectations(&mut self) {
+        // A twin may add the actor that an expectation of the scenario speaks of.
+        let twins = self.scenario.twins.iter().flat_map(|twin| &twin.added).map(|actor| &*actor.id);
+        let actors: Vec<_> = self.actors.iter().copied().chain(twins).collect();
         for (index, expect) in self.scenario.expects.iter().enumerate() {
-            let path: [Step<'_>; 2] = ["expect".into(), index.into()];
-            if RESERVED.contains(&&*expect.id) {
-                let message = format!("`{}` is an expectation that every scenario has by itself", expect.id);
-                self.error(&join(&path, &["id".into()]), message);
+            self.expectation(expect, &["expect".into(), index.into()], &actors);
+        }
+    }
+
+    /// `mentioned` are the actors that a list may name; a single victim or hog must be the scenario's own.
+    fn expectation(&mut self, expect: &Expectation, path: &[Step<'_>], mentioned: &[&str]) {
+        let (actors, cgroups) = (self.actors.clone(), self.cgroups.clone());
+        if RESERVED.contains(&&*expect.id) {
+            let message = format!("`{}` is an expectation that every scenario has by itself", expect.id);
+            self.error(&join(path, &["id".into()]), message);
+        }
+        let path = &join(path, &[expect.claim.family().into()]);
+        match &expect.claim {
+            Claim::Kill(kill) => {
+                self.known("actor", &kill.victim, &actors, &join(path, &["victim".into()]));
+                if let Some(limit) = &kill.limit {
+                    self.known("cgroup", limit, &cgroups, &join(path, &["limit".into()]));
+                }
+                if let Some(at) = &kill.at {
+                    self.limit(&at.of, &join(path, &["at".into(), "of".into()]));
+                }
             }
-            match &expect.claim {
-                Claim::Kill(kill) => {
-                    let path = join(&path, &["kill".into()]);
-                    let (actors, cgroups) = (self.actors.clone(), self.cgroups.clone());
-                    self.known("actor", &kill.victim, &actors, &join(&path, &["victim".into()]));
-                    if let Some(limit) = &kill.limit {
-                        self.known("cgroup", limit, &cgroups, &join(&path, &["limit".into()]));
-                    }
-                    if let Some(at) = &kill.at {
-                        self.limit(&at.of, &join(&path, &["at".into(), "of".into()]));
-                    }
-                }
-                Claim::OnlyVictims(ids) => self.each_actor(ids, &join(&path, &["only-victims".into()])),
-                Claim::Survives(ids) => self.each_actor(ids, &join(&path, &["survives".into()])),
-                Claim::Metric(claim) => {
-                    self.metric(&claim.metric, &join(&path, &["metric".into()]));
-                    for bound in &claim.bounds {
-                        if let BoundValue::Limit(share) = &bound.value {
-                            let key = bound.kind.to_string();
-                            self.limit(&share.of, &join(&path, &[key.as_str().into(), "of".into()]));
-                        }
+            Claim::OnlyVictims(ids) | Claim::Survives(ids) | Claim::KillOrder(ids) => {
+                self.each_actor(ids, mentioned, path);
+            }
+            Claim::Metric(claim) => {
+                self.metric(&claim.metric, path);
+                let table = &path[..path.len() - 1];
+                for bound in &claim.bounds {
+                    if let BoundValue::Limit(share) = &bound.value {
+                        let key = bound.kind.to_string();
+                        self.limit(&share.of, &join(table, &[key.as_str().into(), "of".into()]));
                     }
                 }
-                Claim::NoLivelock(livelock) => {
-                    let path = join(&path, &["no-livelock".into()]);
-                    let (actors, cgroups) = (self.actors.clone(), self.cgroups.clone());
-                    self.known("cgroup", &livelock.cgroup, &cgroups, &join(&path, &["cgroup".into()]));
-                    self.known("actor", &livelock.hog, &actors, &join(&path, &["hog".into()]));
-                }
+            }
+            Claim::NoLivelock(livelock) => {
+                self.known("cgroup", &livelock.cgroup, &cgroups, &join(path, &["cgroup".into()]));
+                self.known("actor", &livelock.hog, &actors, &join(path, &["hog".into()]));
+            }
+            Claim::Oomd(claim) => {
+                self.known("cgroup", &claim.watches, &cgroups, &join(path, &["watches".into()]));
+            }
+            Claim::Earlyoom(claim) => {
+                self.each_actor(&claim.selects, mentioned, &join(path, &["selects".into()]));
+                self.each_actor(&claim.never, mentioned, &join(path, &["never".into()]));
             }
         }
     }
 
-    fn each_actor(&mut self, ids: &[Id], path: &[Step<'_>]) {
-        let twins = self.scenario.twins.iter().flat_map(|twin| &twin.added).map(|actor| &*actor.id);
-        let known: Vec<_> = self.actors.iter().copied().chain(twins).collect();
+    fn each_actor(&mut self, ids: &[Id], known: &[&str], path: &[Step<'_>]) {
         for (index, id) in ids.iter().enumerate() {
-            self.known("actor", id, &known, &join(path, &[index.into()]));
+            self.known("actor", id, known, &join(path, &[index.into()]));
         }
     }
 
     fn twin(&mut self, twin: &'s Twin, index: usize) {
         let path: [Step<'_>; 2] = ["twin".into(), index.into()];
         let actors = self.actors.clone();
+        let earlyoom = self.scenario.earlyoom.as_ref().map(|_| EARLYOOM);
+        let droppable: Vec<_> = actors.iter().copied().chain(earlyoom).collect();
         for (at, id) in twin.drop.iter().enumerate() {
-            self.known("actor", id, &actors, &join(&path, &["drop".into(), at.into()]));
+            self.known("actor", id, &droppable, &join(&path, &["drop".into(), at.into()]));
         }
         for (at, actor) in twin.added.iter().enumerate() {
             let path = join(&path, &["actor".into(), at.into()]);
             self.actor(actor, &path);
+            self.reserved_actor(&actor.id, &join(&path, &["id".into()]));
             let taken = actors.contains(&&*actor.id) && !twin.drop.contains(&actor.id);
             let again = twin.added[..at].iter().any(|other| other.id == actor.id);
             if taken || again || self.cgroups.contains(&&*actor.id) {
@@ -278,6 +296,7 @@ impl<'s> Names<'s> {
         for actor in &twin.changed {
             self.actor(actor, &join(&path, &["set".into()]));
         }
+        self.twin_expectations(twin, index);
         let ids = self.scenario.expectation_ids();
         let known: Vec<_> = ids.iter().map(String::as_str).filter(|id| *id != "reached").collect();
         for (at, id) in twin.must_fail.iter().enumerate() {
@@ -287,9 +306,39 @@ impl<'s> Names<'s> {
                 problem
                     .help
                     .push("a stress that does not arrive is inconclusive and proves nothing".to_owned());
+            } else if twin.expects.iter().any(|expect| expect.id == *id) && !known.contains(&&**id) {
+                let problem =
+                    self.error(&path, format!("`{id}` must hold in this twin: it cannot be in must-fail"));
+                problem.help.push("must-fail names expectations of the scenario, not of the twin".to_owned());
             } else {
                 self.known("expectation", id, &known, &path);
             }
         }
+    }
+
+    /// They may speak of what runs in the twin, and their names must not hide one of the scenario's.
+    fn twin_expectations(&mut self, twin: &'s Twin, index: usize) {
+        let base = std::mem::take(&mut self.actors);
+        let kept = base.iter().copied().filter(|actor| !twin.drop.iter().any(|id| *id == **actor));
+        self.actors = kept.chain(twin.added.iter().map(|actor| &*actor.id)).collect();
+        let actors = self.actors.clone();
+        for (at, expect) in twin.expects.iter().enumerate() {
+            let path: [Step<'_>; 4] = ["twin".into(), index.into(), "expect".into(), at.into()];
+            self.expectation(expect, &path, &actors);
+            let of_scenario = self.scenario.expects.iter().any(|other| other.id == expect.id);
+            if of_scenario {
+                self.error(
+                    &join(&path, &["id".into()]),
+                    format!("the scenario has an expectation `{}`: choose another name", expect.id),
+                );
+            }
+            if twin.expects[..at].iter().any(|other| other.id == expect.id) {
+                self.error(
+                    &join(&path, &["id".into()]),
+                    format!("two expectations of twin `{}` are called `{}`", twin.id, expect.id),
+                );
+            }
+        }
+        self.actors = base;
     }
 }

@@ -19,6 +19,8 @@ pub struct Requires {
     pub memory: Option<Bytes>,
     /// Swap, or its absence.
     pub swap: Option<SwapNeed>,
+    /// Bytes a second to which the swap device must be throttled.
+    pub swap_rate: Option<Bytes>,
     /// The kernel's version at least.
     pub kernel: Option<KernelVersion>,
     /// systemd's version at least.
@@ -38,6 +40,8 @@ impl Requires {
         Self {
             memory: twin.memory.or(self.memory),
             swap: twin.swap.or(self.swap),
+            // A twin without swap has nothing to throttle.
+            swap_rate: twin.swap_rate.or(self.swap_rate.filter(|_| twin.swap != Some(SwapNeed::None))),
             kernel: twin.kernel.or(self.kernel),
             systemd: twin.systemd.or(self.systemd),
             cpus: twin.cpus.or(self.cpus),
@@ -53,6 +57,7 @@ impl FromTable for Requires {
         Some(Self {
             memory: table.optional("memory", "the machine's memory, at least"),
             swap: table.optional("swap", "the machine's swap, at least; or \"none\""),
+            swap_rate: table.optional("swap-rate", "bytes a second to which the swap device is throttled"),
             kernel: table.optional("kernel", "the kernel's version, at least: \"6.5\""),
             systemd: table.optional("systemd", "systemd's version, at least: 253"),
             cpus: table.optional("cpus", "CPUs, at least"),

@@ -12,6 +12,8 @@ use toml::de::DeTable;
 
 use super::actor::Actor;
 use super::diagnostic::Diagnostic;
+use super::earlyoom::{EARLYOOM, Earlyoom};
+use super::expectation::Expectation;
 use super::id::Id;
 use super::property::{Property, PropertyName};
 use super::read::{FromTable, Node, Reader, Table, Value, in_file_order, read_entries};
@@ -30,22 +32,26 @@ pub struct Twin {
     pub properties: Vec<PropertyChange>,
     /// Actors to put in place of those of the same id.
     pub changed: Vec<Actor>,
+    /// Settings to put in place of those of `[earlyoom]`.
+    pub earlyoom: Option<Earlyoom>,
     /// Another `observe`.
     pub observe: Option<Span>,
-    /// Actors to leave out.
+    /// Actors to leave out; `earlyoom` for the one of the scenario.
     pub drop: Vec<Id>,
     /// Actors to add.
     pub added: Vec<Actor>,
     /// What the twin needs on top.
     pub requires: Requires,
-    /// Expectations that must fail; never empty.
+    /// Expectations of the twin alone, which must hold in it.
+    pub expects: Vec<Expectation>,
+    /// Expectations of the scenario that must fail; never empty.
     pub must_fail: Vec<Id>,
 }
 
 /// A change as written: `work.MemoryMax` = `"infinity"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// `CGROUP.Property`, `ACTOR.key` or `observe`.
+    /// `CGROUP.Property`, `ACTOR.key`, `earlyoom.key` or `observe`.
     pub target: String,
     /// The TOML text of the new value.
     pub value: String,
@@ -65,6 +71,7 @@ pub struct PropertyChange {
 pub(super) struct Base<'t> {
     pub(super) cgroups: Vec<Id>,
     pub(super) actors: Vec<(Id, &'t DeTable<'t>)>,
+    pub(super) earlyoom: Option<&'t DeTable<'t>>,
 }
 
 #[derive(Default)]
@@ -72,6 +79,7 @@ struct Changes {
     set: Vec<Change>,
     properties: Vec<PropertyChange>,
     changed: Vec<Actor>,
+    earlyoom: Option<Earlyoom>,
     observe: Option<Span>,
 }
 
@@ -89,13 +97,14 @@ impl Twin {
         let set = table.node(
             "set",
             false,
-            "what is changed: \"CGROUP.Property\", \"ACTOR.key\" or \"observe\"",
+            "what is changed: \"CGROUP.Property\", \"ACTOR.key\", \"earlyoom.key\" or \"observe\"",
             set_schema,
         );
         let changes = set.map_or_else(|| Some(Changes::default()), |set| read_set(set, table.reader, base));
-        let drop = table.optional("drop", "actors to leave out");
+        let drop = table.optional("drop", "actors to leave out; \"earlyoom\" for earlyoom");
         let added = table.optional("actor", "actors to add");
         let requires: Option<Requires> = table.optional("requires", "what the twin needs on top");
+        let expects = table.optional("expect", "claims of the twin alone, which must hold in it");
         let must_fail: Option<Vec<Id>> =
             table.required("must-fail", "the expectations that this must turn red");
         if must_fail.as_ref().is_some_and(Vec::is_empty) {
@@ -112,10 +121,12 @@ impl Twin {
             set: changes.set,
             properties: changes.properties,
             changed: changes.changed,
+            earlyoom: changes.earlyoom,
             observe: changes.observe,
             drop: drop.unwrap_or_default(),
             added: added.unwrap_or_default(),
             requires: requires.unwrap_or_default(),
+            expects: expects.unwrap_or_default(),
             must_fail: must_fail?,
         })
     }
@@ -139,6 +150,7 @@ fn read_set(node: &Node<'_>, reader: &mut Reader, base: &Base<'_>) -> Option<Cha
     let before = reader.problems.len();
     let mut changes = Changes::default();
     let mut actors: Vec<(Id, DeTable<'_>)> = Vec::new();
+    let mut earlyoom: Option<DeTable<'_>> = None;
     for (key, value) in in_file_order(entries) {
         let target = key.get_ref().as_ref();
         let text = reader.source.text.get(value.span()).unwrap_or_default().to_owned();
@@ -149,6 +161,13 @@ fn read_set(node: &Node<'_>, reader: &mut Reader, base: &Base<'_>) -> Option<Cha
             Some((name, property)) if base.cgroups.iter().any(|cgroup| *cgroup == *name) => {
                 changes.properties.extend(read_property(name, property, key, value, reader));
             }
+            Some((EARLYOOM, setting)) => match base.earlyoom {
+                Some(entries) => {
+                    let changed = earlyoom.get_or_insert_with(|| entries.clone());
+                    changed.insert(Spanned::new(key.span(), Cow::Borrowed(setting)), value.clone());
+                }
+                None => refuse_target(key, value, reader, base),
+            },
             Some((name, setting)) => match base.actors.iter().find(|(actor, _)| **actor == *name) {
                 Some((actor, entries)) => {
                     let index = actors.iter().position(|(known, _)| known == actor).unwrap_or_else(|| {
@@ -164,6 +183,10 @@ fn read_set(node: &Node<'_>, reader: &mut Reader, base: &Base<'_>) -> Option<Cha
     for (_, entries) in &actors {
         let label = Actor::LABEL;
         changes.changed.extend(read_entries(label, node.span(), entries, reader, Actor::from_table));
+    }
+    if let Some(entries) = &earlyoom {
+        let label = Earlyoom::LABEL;
+        changes.earlyoom = read_entries(label, node.span(), entries, reader, Earlyoom::from_table);
     }
     (reader.problems.len() == before).then_some(changes)
 }
@@ -211,7 +234,9 @@ fn put<'t>(
 fn refuse_target(key: &Spanned<Cow<'_, str>>, value: &Node<'_>, reader: &mut Reader, base: &Base<'_>) {
     let target = key.get_ref().as_ref();
     let (name, rest) = target.split_once('.').unwrap_or((target, ""));
-    let known = || base.cgroups.iter().chain(base.actors.iter().map(|(id, _)| id)).map(|id| &**id);
+    let earlyoom = base.earlyoom.map(|_| EARLYOOM);
+    let ids = || base.cgroups.iter().chain(base.actors.iter().map(|(id, _)| id));
+    let known = || ids().map(|id| &**id).chain(earlyoom);
     let mut problem = Diagnostic::error(
         &reader.source,
         key.span(),

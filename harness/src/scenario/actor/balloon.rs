@@ -38,6 +38,8 @@ pub struct Balloon {
     pub processes: u32,
     /// After the top is reached, touch all pages again this often; never when absent.
     pub retouch: Option<Span>,
+    /// Whether SIGTERM does not end it.
+    pub ignore_sigterm: bool,
 }
 
 impl FromTable for Balloon {
@@ -61,6 +63,7 @@ impl FromTable for Balloon {
         let mlock = table.optional("mlock", "lock the memory");
         let processes = table.optional("processes", "processes that share the total, 1 by default");
         let retouch = table.optional("retouch", "at the top, touch all pages again this often");
+        let ignore_sigterm = table.optional("ignore-sigterm", "SIGTERM does not end it, false by default");
         Some(Self {
             size: size?,
             memory: memory.unwrap_or(MemoryKind::Anon),
@@ -76,6 +79,7 @@ impl FromTable for Balloon {
             mlock: mlock.unwrap_or(false),
             processes: processes.unwrap_or(1),
             retouch,
+            ignore_sigterm: ignore_sigterm.unwrap_or(false),
         })
     }
 }

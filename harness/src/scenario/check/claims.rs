@@ -1,12 +1,15 @@
 //! Claims that cannot fail, cannot hold, or hold for the wrong reason.
 
-use super::Checker;
 use super::memory::{inside, mib};
+use super::{Checker, daemons};
 use crate::scenario::actor::{Kind, OomScoreAdjust};
 use crate::scenario::bytes::Bytes;
-use crate::scenario::expectation::{Bound, BoundKind, BoundValue, Claim, Kill, Killer, MetricClaim};
+use crate::scenario::expectation::{
+    Bound, BoundKind, BoundValue, Claim, Expectation, Kill, Killer, MetricClaim,
+};
+use crate::scenario::id::Id;
 use crate::scenario::limit::Limit;
-use crate::scenario::locate::Step;
+use crate::scenario::locate::{Step, join};
 use crate::scenario::metric::{Course, Metric, Subject, SubjectKind};
 use crate::scenario::requires::{KernelVersion, SwapNeed};
 
@@ -20,48 +23,84 @@ pub(super) fn check(checker: &mut Checker<'_>) {
     let scenario = checker.scenario;
     available(checker, &scenario.reached.metric, &["reached".into(), "metric".into()]);
     for (index, expect) in scenario.expects.iter().enumerate() {
-        let path: [Step<'_>; 2] = ["expect".into(), index.into()];
-        match &expect.claim {
-            Claim::Kill(kill) => check_kill(checker, kill, &path),
-            Claim::Metric(claim) => check_metric(checker, claim, &path),
-            Claim::OnlyVictims(ids) => {
-                let missing = oom_victims(checker).find(|victim| !ids.iter().any(|id| *id == **victim));
-                if let Some(victim) = missing {
-                    let message = format!(
-                        "`{victim}` must be killed by an OOM killer and is not among the only victims"
-                    );
-                    checker.error(&[path[0], path[1], "only-victims".into()], message);
-                }
-            }
-            Claim::Survives(ids) => {
-                let victim = killed(checker).find(|victim| ids.iter().any(|id| *id == **victim));
-                if let Some(victim) = victim {
-                    let message = format!("`{victim}` cannot survive: another expectation says that it dies");
-                    checker.error(&[path[0], path[1], "survives".into()], message);
-                }
-            }
-            Claim::NoLivelock(_) => {}
-        }
+        check_claim(checker, &expect.claim, &scenario.expects, &["expect".into(), index.into()]);
     }
 }
 
-fn kills<'s>(checker: &Checker<'s>) -> impl Iterator<Item = &'s Kill> + use<'s> {
-    checker.scenario.expects.iter().filter_map(|expect| match &expect.claim {
+/// The claims of a twin alone. They stand beside claims of the scenario that must fail, so they are compared with
+/// one another only.
+pub(super) fn check_twin(checker: &mut Checker<'_>, index: usize) {
+    let written = checker.written;
+    let expects = &written.twins[index].expects;
+    for (at, expect) in expects.iter().enumerate() {
+        let path = ["twin".into(), index.into(), "expect".into(), at.into()];
+        check_claim(checker, &expect.claim, expects, &path);
+    }
+}
+
+fn check_claim(checker: &mut Checker<'_>, claim: &Claim, together: &[Expectation], path: &[Step<'_>]) {
+    let key = join(path, &[claim.family().into()]);
+    match claim {
+        Claim::Kill(kill) => check_kill(checker, kill, &key),
+        Claim::Metric(claim) => check_metric(checker, claim, path),
+        Claim::OnlyVictims(ids) => {
+            if let Some(victim) = oom_victims(together).find(|victim| !ids.contains(victim)) {
+                let message =
+                    format!("`{victim}` must be killed by an OOM killer and is not among the only victims");
+                checker.error(&key, message);
+            }
+        }
+        Claim::Survives(ids) => {
+            if let Some(victim) = killed(together).find(|victim| ids.contains(victim)) {
+                let message = format!("`{victim}` cannot survive: another expectation says that it dies");
+                checker.error(&key, message);
+            }
+        }
+        Claim::NoLivelock(_) => {}
+        Claim::Oomd(claim) => daemons::check_oomd(checker, claim, &key),
+        Claim::Earlyoom(claim) => daemons::check_selection(checker, claim, &key),
+        Claim::KillOrder(ids) => check_order(checker, ids, &key),
+    }
+}
+
+/// An order needs two, and nobody dies twice.
+fn check_order(checker: &mut Checker<'_>, ids: &[Id], path: &[Step<'_>]) {
+    if ids.len() < 2 {
+        checker.error(path, "an order has at least two victims").help.push("use `kill` for one".to_owned());
+    }
+    if let Some(twice) = ids.iter().enumerate().find(|(at, id)| ids[..*at].contains(id)).map(|(_, id)| id) {
+        checker.error(path, format!("`{twice}` cannot be killed twice"));
+    }
+    let never = ids.iter().find(|id| {
+        let actor = checker.scenario.actor(id);
+        actor.is_some_and(|actor| actor.oom_score_adjust == OomScoreAdjust::NEVER)
+    });
+    if let Some(never) = never {
+        let message = format!("the kernel's OOM killer never takes `{never}`: OOMScoreAdjust is -1000");
+        checker.warn(path, message).help.push("systemd-oomd takes it all the same".to_owned());
+    }
+}
+
+fn kills(expects: &[Expectation]) -> impl Iterator<Item = &Kill> {
+    expects.iter().filter_map(|expect| match &expect.claim {
         Claim::Kill(kill) => Some(kill),
         _ => None,
     })
 }
 
-fn killed<'s>(checker: &Checker<'s>) -> impl Iterator<Item = &'s str> + use<'s> {
-    kills(checker).map(|kill| &*kill.victim)
+fn killed(expects: &[Expectation]) -> impl Iterator<Item = &Id> {
+    let ordered = expects.iter().filter_map(|expect| match &expect.claim {
+        Claim::KillOrder(ids) => Some(ids),
+        _ => None,
+    });
+    kills(expects).map(|kill| &kill.victim).chain(ordered.flatten())
 }
 
-fn oom_victims<'s>(checker: &Checker<'s>) -> impl Iterator<Item = &'s str> + use<'s> {
-    kills(checker).filter(|kill| !matches!(kill.by, Killer::Signal | Killer::Exit)).map(|kill| &*kill.victim)
+fn oom_victims(expects: &[Expectation]) -> impl Iterator<Item = &Id> {
+    kills(expects).filter(|kill| !matches!(kill.by, Killer::Signal | Killer::Exit)).map(|kill| &kill.victim)
 }
 
-fn check_kill(checker: &mut Checker<'_>, kill: &Kill, path: &[Step<'_>; 2]) {
-    let path = [path[0], path[1], "kill".into()];
+fn check_kill(checker: &mut Checker<'_>, kill: &Kill, path: &[Step<'_>]) {
     let scenario = checker.scenario;
     let Some(victim) = scenario.actor(&kill.victim) else {
         return;
@@ -69,12 +108,12 @@ fn check_kill(checker: &mut Checker<'_>, kill: &Kill, path: &[Step<'_>; 2]) {
     let by_oom = matches!(kill.by, Killer::Memcg | Killer::Global);
     if by_oom && victim.oom_score_adjust == OomScoreAdjust::NEVER {
         checker.error(
-            &path,
+            path,
             format!("the kernel's OOM killer never takes `{}`: OOMScoreAdjust is -1000", victim.id),
         );
     }
     if let Some(limit) = &kill.limit {
-        let path = [path[0], path[1], path[2], "limit".into()];
+        let path = join(path, &["limit".into()]);
         if !checker.is_inside(victim, limit) {
             let message =
                 format!("`{}` does not run in `{limit}` or below it: that limit cannot kill it", victim.id);
@@ -98,7 +137,7 @@ fn check_kill(checker: &mut Checker<'_>, kill: &Kill, path: &[Step<'_>; 2]) {
             mib(Bytes(size)),
             mib(Bytes(batch))
         );
-        let path = [path[0], path[1], path[2], "at".into(), "within-percent".into()];
+        let path = join(path, &["at".into(), "within-percent".into()]);
         checker.warn(&path, message).notes.push(
             "the kernel charges 64 pages at a time for each CPU: memory.current leads real use".to_owned(),
         );
@@ -123,27 +162,25 @@ fn fits_under_cap(checker: &mut Checker<'_>, id: &str, path: &[Step<'_>]) {
     }
 }
 
-fn check_metric(checker: &mut Checker<'_>, claim: &MetricClaim, path: &[Step<'_>; 2]) {
+fn check_metric(checker: &mut Checker<'_>, claim: &MetricClaim, path: &[Step<'_>]) {
     let metric = &claim.metric;
-    available(checker, metric, &[path[0], path[1], "metric".into()]);
-    fits_actor(checker, metric, &[path[0], path[1], "metric".into()]);
+    let name = join(path, &["metric".into()]);
+    available(checker, metric, &name);
+    fits_actor(checker, metric, &name);
     let swap = metric.info.name.contains("swap") && claim.bounds.iter().any(|bound| bound.kind.is_upper());
     if swap && !matches!(checker.scenario.requires.swap, Some(SwapNeed::AtLeast(_))) {
         checker
-            .warn(
-                &[path[0], path[1], "metric".into()],
-                format!("`{metric}` is vacuous without swap: it stays 0"),
-            )
+            .warn(&name, format!("`{metric}` is vacuous without swap: it stays 0"))
             .help
             .push("add `swap` to [requires], such as swap = \"256M\"".to_owned());
     }
     for bound in &claim.bounds {
         let key = bound.kind.to_string();
-        check_bound(checker, claim, bound, &[path[0], path[1], key.as_str().into()]);
+        check_bound(checker, claim, bound, &join(path, &[key.as_str().into()]));
     }
 }
 
-fn check_bound(checker: &mut Checker<'_>, claim: &MetricClaim, bound: &Bound, path: &[Step<'_>; 3]) {
+fn check_bound(checker: &mut Checker<'_>, claim: &MetricClaim, bound: &Bound, path: &[Step<'_>]) {
     let info = claim.metric.info;
     let nothing = match &bound.value {
         BoundValue::Exact(quantity) => quantity.raw() == 0,

@@ -17,7 +17,7 @@ pub const fn families() -> &'static [Family] {
     &FAMILIES
 }
 
-const FAMILIES: [Family; 8] = [
+const FAMILIES: [Family; 11] = [
     Family {
         name: "kill",
         about: "The victim died, and the named killer did it. A SIGKILL alone proves nothing: the kill is attributed \
@@ -57,6 +57,29 @@ machine. A sample that could not be read makes it inconclusive, never a pass.",
 and MemoryMax, the hog's progress is below 5 % of what it was before, its pressure is full for at least 80 % of the time, \
 and oom_kill stays flat. Pressure alone is not enough: it is also high where a lone hog is throttled and dies later.",
         example: "no-livelock = { cgroup = \"work\", hog = \"hog\" }",
+    },
+    Family {
+        name: "oomd",
+        about: "systemd-oomd was armed for exactly this cgroup: its own dump (the one that oomctl shows) lists the cgroup \
+under the trigger, and does not say that it is a dry run. Without this, a machine on which oomd did nothing proves \
+nothing: by default it watches no slice of yours. That it acted is another claim: `kill` with by = \"systemd-oomd\". A \
+dump that could not be taken makes it inconclusive.",
+        example: "oomd = { watches = \"work\", trigger = \"pressure\" }",
+    },
+    Family {
+        name: "earlyoom",
+        about: "earlyoom, by its own lines, selected at least one process, each selected one is among `selects`, and none \
+is among `never`. With `signals`, each line names one of them, and each of them was named. In a dry run a selection is \
+all there is; a live one has its `kill` with by = \"earlyoom\" to claim on top. A process whose pid is no actor's is \
+a wrong selection. Lines that could not be read make it inconclusive.",
+        example: "earlyoom = { selects = [\"hog\"], never = [\"server\"], signals = [\"SIGTERM\"] }",
+    },
+    Family {
+        name: "kill-order",
+        about: "Each of these actors was killed, whoever did it, and in this order. A killed actor that is not listed \
+does not matter; one that lives or exited by itself is `fail`. Kills whose order the witnesses cannot tell make it \
+inconclusive.",
+        example: "kill-order = [\"cheap\", \"dear\"]",
     },
     Family {
         name: "reached",

@@ -68,11 +68,21 @@ impl<'r, 't> Table<'r, 't> {
         name: &'static str,
         about: &'static str,
     ) -> Option<T> {
-        let node = self.node(name, true, about, T::schema);
+        self.required_node(name, about, T::schema).and_then(|node| T::read(node, self.reader))
+    }
+
+    /// The untyped value of a key that must be there.
+    pub(in crate::scenario) fn required_node(
+        &mut self,
+        name: &'static str,
+        about: &'static str,
+        schema: impl FnOnce(&mut SchemaGenerator) -> Schema,
+    ) -> Option<&'t Node<'t>> {
+        let node = self.node(name, true, about, schema);
         if node.is_none() && self.generator.is_none() {
             self.missing.push((name, about));
         }
-        node.and_then(|node| T::read(node, self.reader))
+        node
     }
 
     /// The value of a key that may be left out.

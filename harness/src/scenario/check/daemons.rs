@@ -1,0 +1,228 @@
+//! The user-space killers: an earlyoom that can fire and only where it may kill, an oomd that watches, throttled swap.
+
+use super::Checker;
+use super::memory::mib;
+use crate::scenario::actor::Profile;
+use crate::scenario::bytes::Bytes;
+use crate::scenario::cgroup::Place;
+use crate::scenario::earlyoom::Earlyoom;
+use crate::scenario::expectation::{EarlyoomClaim, OomdClaim, Trigger};
+use crate::scenario::locate::{Step, join};
+use crate::scenario::percent::Percent;
+use crate::scenario::property::{ManagedOom, PropertyName, PropertyValue};
+use crate::scenario::requires::SwapNeed;
+use crate::scenario::safety::Safety;
+
+/// What the rest of a small machine takes at most, so that a warning is not given by mistake.
+const OTHERS: u64 = 256 << 20;
+
+/// What is left of a process name in `/proc/PID/comm`.
+const COMM_BYTES: usize = 15;
+
+const OOMD: &str = "systemd-oomd.service";
+
+pub(super) fn check(checker: &mut Checker<'_>) {
+    let requires = &checker.scenario.requires;
+    if requires.swap_rate.is_some() && !matches!(requires.swap, Some(SwapNeed::AtLeast(_))) {
+        let path = ["requires".into(), "swap-rate".into()];
+        let problem = checker.error(&path, "there is no swap whose rate could be throttled");
+        problem.help.push("add `swap` to [requires], such as swap = \"256M\"".to_owned());
+    }
+    if requires.swap_rate == Some(Bytes(0)) {
+        checker.error(
+            &["requires".into(), "swap-rate".into()],
+            "a swap device that does nothing hangs the machine",
+        );
+    }
+    if let Some(earlyoom) = &checker.scenario.earlyoom {
+        check_earlyoom(checker, earlyoom);
+    }
+}
+
+fn check_earlyoom(checker: &mut Checker<'_>, earlyoom: &Earlyoom) {
+    if !earlyoom.dry_run && checker.scenario.safety == Safety::Contained {
+        let problem = checker.error(
+            &["earlyoom".into(), "dry-run".into()],
+            "a live earlyoom takes any process of the machine, and this scenario is contained",
+        );
+        problem.help.push("say `dry-run = true`, or safety = \"pressure\" or \"destructive\"".to_owned());
+    }
+    if earlyoom.dry_run {
+        check_threshold(checker, earlyoom);
+    }
+    for (key, pattern) in [("prefer", &earlyoom.prefer), ("avoid", &earlyoom.avoid)] {
+        for literal in pattern.iter().flat_map(|pattern| whole_names(pattern)) {
+            if literal.len() > COMM_BYTES {
+                check_literal(checker, key, &literal);
+            }
+        }
+    }
+}
+
+/// earlyoom looks at the machine: a hog under a cap far below its memory never makes it fire.
+fn check_threshold(checker: &mut Checker<'_>, earlyoom: &Earlyoom) {
+    let (Some(machine), Some(taken)) = (checker.machine(), taken(checker)) else {
+        return;
+    };
+    let left = machine.0.saturating_sub(taken.0).saturating_sub(OTHERS);
+    let term = Percent(u32::from(earlyoom.term_memory) * 100);
+    if left <= term.of(machine.0) {
+        return;
+    }
+    let message = format!(
+        "at term-memory = {} earlyoom never fires: the balloons take {} of the {machine} that [requires] promises",
+        earlyoom.term_memory,
+        mib(taken)
+    );
+    checker
+        .warn(&["earlyoom".into(), "term-memory".into()], message)
+        .help
+        .push("99 fires on almost any machine, and in a dry run that harms nobody".to_owned());
+}
+
+/// The most that all balloons take together under the caps in force; `None` when that is not known.
+fn taken(checker: &Checker<'_>) -> Option<Bytes> {
+    let mut total: u64 = 0;
+    for actor in &checker.scenario.actors {
+        let Some(balloon) = actor.balloon() else {
+            continue;
+        };
+        let size = match balloon.profile {
+            Profile::Grow => u64::MAX,
+            Profile::Ramp | Profile::Plateau | Profile::Sawtooth => checker.size(&balloon.size)?.0,
+        };
+        let caps = match &actor.place {
+            Place::Cgroup(id) => checker.chain(id).0,
+            Place::Slice(_) => Vec::new(),
+        };
+        let caps = caps.iter().filter_map(|id| checker.limit(checker.scenario.limit(id, "MemoryMax")?));
+        let cap = caps.map(|cap| cap.0).min().unwrap_or(u64::MAX);
+        total = total.saturating_add(size.min(cap));
+    }
+    Some(Bytes(total))
+}
+
+fn check_literal(checker: &mut Checker<'_>, key: &str, literal: &str) {
+    let mut end = COMM_BYTES;
+    while !literal.is_char_boundary(end) {
+        end -= 1;
+    }
+    let message = format!("`{key}` never matches `{literal}`: it has {} bytes", literal.len());
+    let problem = checker.warn(&["earlyoom".into(), key.into()], message);
+    problem
+        .notes
+        .push("earlyoom matches /proc/PID/comm, where the kernel keeps 15 bytes of a name".to_owned());
+    problem.help.push(format!("write `{}`", &literal[..end]));
+}
+
+/// The names that a regular expression spells out from `^` to `$`: `^(init|ssh\\.d)$` has `init` and `ssh.d`.
+fn whole_names(pattern: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for part in alternatives(pattern) {
+        let Some(inner) = part.strip_prefix('^').and_then(|part| part.strip_suffix('$')) else {
+            continue;
+        };
+        let group = inner.strip_prefix('(').and_then(|inner| inner.strip_suffix(')'));
+        names.extend(alternatives(group.unwrap_or(inner)).into_iter().filter_map(literal));
+    }
+    names
+}
+
+/// The parts between the `|` that are in no group.
+fn alternatives(pattern: &str) -> Vec<&str> {
+    let (mut parts, mut start, mut depth, mut escaped) = (Vec::new(), 0, 0_i32, false);
+    for (at, character) in pattern.char_indices() {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            '|' if depth == 0 => {
+                parts.push(&pattern[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&pattern[start..]);
+    parts
+}
+
+/// The text that an expression without any operator stands for.
+fn literal(expression: &str) -> Option<String> {
+    let mut text = String::new();
+    let mut characters = expression.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => text.extend(characters.next().filter(char::is_ascii_punctuation)),
+            '.' | '*' | '+' | '?' | '[' | ']' | '(' | ')' | '{' | '}' | '|' | '^' | '$' => return None,
+            _ => text.push(character),
+        }
+    }
+    Some(text)
+}
+
+/// oomd must run, and must have been told to watch this cgroup: by default it watches no slice of a scenario.
+pub(super) fn check_oomd(checker: &mut Checker<'_>, claim: &OomdClaim, path: &[Step<'_>]) {
+    if !checker.scenario.requires.units.iter().any(|unit| **unit == *OOMD) {
+        let problem = checker.error(path, "nothing says that systemd-oomd runs");
+        problem.help.push(format!("add units = [\"{OOMD}\"] to [requires]"));
+    }
+    let (name, other) = match claim.trigger {
+        Trigger::Pressure => (PropertyName::ManagedOOMMemoryPressure, "memory pressure"),
+        Trigger::Swap => (PropertyName::ManagedOOMSwap, "swap"),
+    };
+    let Some(cgroup) = checker.scenario.cgroup(&claim.watches) else {
+        return;
+    };
+    let kill = cgroup.properties.iter().any(|property| {
+        property.name == name && property.value == PropertyValue::ManagedOom(ManagedOom::Kill)
+    });
+    if !kill {
+        let message = format!("systemd-oomd does not watch `{}` for {other}", claim.watches);
+        let path = join(path, &["watches".into()]);
+        let help = format!("add {name} = \"kill\" to [cgroup.{}]", claim.watches);
+        checker.error(&path, message).help.push(help);
+    }
+}
+
+/// A claim about earlyoom needs one that runs, and nobody can be both selected and not.
+pub(super) fn check_selection(checker: &mut Checker<'_>, claim: &EarlyoomClaim, path: &[Step<'_>]) {
+    if checker.scenario.earlyoom.is_none() {
+        let message = "no earlyoom runs whose lines could be read";
+        checker.error(path, message).help.push("add an [earlyoom] table".to_owned());
+    }
+    if let Some(both) = claim.selects.iter().find(|id| claim.never.contains(id)) {
+        let path = join(path, &["never".into()]);
+        checker.error(&path, format!("`{both}` cannot be among `selects` and `never`"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::whole_names;
+
+    #[rstest]
+    #[case("^sshd$", &["sshd"])]
+    #[case("^(sshd|init)$", &["sshd", "init"])]
+    #[case("^a\\.b$|^c$", &["a.b", "c"])]
+    #[case("sshd", &[])]
+    #[case("^sshd", &[])]
+    #[case("^ssh.*$", &[])]
+    #[case("^(postgres|x[0-9])$", &["postgres"])]
+    #[case("^(a)(b)$", &[])]
+    #[case("", &[])]
+    fn names_that_are_spelt_out_are_found(#[case] pattern: &str, #[case] names: &[&str]) {
+        assert_eq!(whole_names(pattern), names);
+    }
+
+    proptest! {
+        #[test]
+        fn no_expression_makes_it_panic(pattern in "[\\PC]{0,20}") {
+            let _ = whole_names(&pattern);
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! `[earlyoom]`: an earlyoom that the run starts with these settings, and ends.
+//!
+//! Settings are percents, as earlyoom's `-m` and `-s` take them. The command line and what a given version says on
+//! its output are not looked at here.
+
+use std::ops::RangeInclusive;
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::read::{FromTable, Node, Reader, Table, Value, Word, read_table, table_schema};
+use super::span::Span;
+
+/// The name by which twins change or drop the table, so that nothing else may bear it.
+pub const EARLYOOM: &str = "earlyoom";
+
+/// The settings of an earlyoom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Earlyoom {
+    /// SIGTERM when at most this percentage of memory is available; 1 to 99. earlyoom 1.8 and later leave out of the
+    /// whole what no process can have, older ones take `MemTotal`.
+    pub term_memory: u8,
+    /// SIGKILL at this percentage, at most `term_memory`; 0 to 99.
+    pub kill_memory: u8,
+    /// And when at most this percentage of swap is free; 1 to 100. A machine without swap has 0 % free.
+    pub term_swap: u8,
+    /// The same for SIGKILL, at most `term_swap`; 0 to 100.
+    pub kill_swap: u8,
+    /// Processes to take first: a POSIX extended regular expression on `/proc/PID/comm`, handed over as one word.
+    pub prefer: Option<String>,
+    /// Processes to take last; as `prefer`.
+    pub avoid: Option<String>,
+    /// Whether it only says what it would do.
+    pub dry_run: bool,
+    /// When it is started.
+    pub release: Moment,
+    /// How long it runs; to the end of the run when absent.
+    pub duration: Option<Span>,
+}
+
+/// When earlyoom is started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Moment {
+    /// When the baseline begins.
+    #[default]
+    Baseline,
+    /// When the balloons are released.
+    Stress,
+    /// When `[reached]` holds.
+    Hold,
+}
+
+impl Word for Moment {
+    const EXPECTING: &'static str = "a moment of the run";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("baseline", Self::Baseline), ("stress", Self::Stress), ("hold", Self::Hold)];
+}
+
+impl FromTable for Earlyoom {
+    const LABEL: &'static str = "[earlyoom]";
+
+    fn from_table(table: &mut Table<'_, '_>) -> Option<Self> {
+        // earlyoom refuses -m 100, and two zeroes: it would never act.
+        let term_memory =
+            percent(table, "term-memory", "SIGTERM at so many percent of memory or less", 1..=99);
+        let kill_memory =
+            percent(table, "kill-memory", "SIGKILL at so many percent of memory or less", 0..=99);
+        let term_swap = percent(
+            table,
+            "term-swap",
+            "and at so many percent of swap or less; 100: swap does not matter",
+            1..=100,
+        );
+        let kill_swap = percent(table, "kill-swap", "the same for SIGKILL", 0..=100);
+        let prefer: Option<Pattern> = table.optional("prefer", "process names to take first");
+        let avoid: Option<Pattern> = table.optional("avoid", "process names to take last");
+        let dry_run = table.required("dry-run", "whether it only says what it would do");
+        let release = table.optional("release", "when it is started, `baseline` by default");
+        let duration: Option<Span> = table.optional("for", "how long it runs; to the end when absent");
+        if duration.is_some_and(|span| span.0 == 0) {
+            let span = table.value_span("for").unwrap_or(table.span.clone());
+            table.reader.error(span, "an earlyoom that runs for no time does nothing");
+            return None;
+        }
+        ordered(table, ("term-memory", term_memory), ("kill-memory", kill_memory))?;
+        ordered(table, ("term-swap", term_swap), ("kill-swap", kill_swap))?;
+        Some(Self {
+            term_memory: term_memory?,
+            kill_memory: kill_memory?,
+            term_swap: term_swap?,
+            kill_swap: kill_swap?,
+            prefer: prefer.and_then(|pattern| pattern.0),
+            avoid: avoid.and_then(|pattern| pattern.0),
+            dry_run: dry_run?,
+            release: release.unwrap_or_default(),
+            duration,
+        })
+    }
+}
+
+impl Value for Earlyoom {
+    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
+        read_table(node, reader)
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        table_schema::<Self>(generator)
+    }
+}
+
+/// Where the kill value is above the term value, earlyoom warns and raises the other: the file would not say what runs.
+fn ordered(
+    table: &mut Table<'_, '_>,
+    (term_key, term): (&str, Option<u8>),
+    (kill_key, kill): (&str, Option<u8>),
+) -> Option<()> {
+    if let (Some(term), Some(kill)) = (term, kill)
+        && kill > term
+    {
+        let span = table.value_span(kill_key).unwrap_or(table.span.clone());
+        table
+            .reader
+            .error(span, format!("`{kill_key}` of {kill} is above `{term_key}` of {term}"))
+            .help
+            .push("SIGTERM comes first: less is left when SIGKILL follows".to_owned());
+        return None;
+    }
+    Some(())
+}
+
+/// A required whole number of percents.
+fn percent(
+    table: &mut Table<'_, '_>,
+    name: &'static str,
+    about: &'static str,
+    range: RangeInclusive<u8>,
+) -> Option<u8> {
+    let schema = json_schema!({ "type": "integer", "minimum": range.start(), "maximum": range.end() });
+    let node = table.required_node(name, about, |_| schema)?;
+    let number = node.get_ref().as_integer();
+    let Some(number) = number else {
+        table.reader.wrong_type(node, "a whole number of percents");
+        return None;
+    };
+    let value =
+        u8::from_str_radix(number.as_str(), number.radix()).ok().filter(|value| range.contains(value));
+    if value.is_none() {
+        let message = format!("`{name}` of {number}: expected {} to {}", range.start(), range.end());
+        table.reader.error(node.span(), message);
+    }
+    value
+}
+
+/// A regular expression as written. An empty one is none at all, so that a twin can take it away.
+struct Pattern(Option<String>);
+
+impl Value for Pattern {
+    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
+        let Some(text) = node.get_ref().as_str() else {
+            reader.wrong_type(node, "a regular expression on process names");
+            return None;
+        };
+        if text.contains(['\0', '\n']) {
+            reader.error(node.span(), "a regular expression for earlyoom has neither NUL nor newline");
+            return None;
+        }
+        Some(Self(Some(text.to_owned()).filter(|text| !text.is_empty())))
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string" })
+    }
+}

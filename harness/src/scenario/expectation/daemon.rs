@@ -1,0 +1,104 @@
+//! `oomd = { … }` and `earlyoom = { … }`: what the user-space killers say of themselves.
+//!
+//! Their own words are evidence of intent, not of a kill: who died is claimed with `kill`.
+
+use schemars::{Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+
+use super::Signal;
+use crate::scenario::id::Id;
+use crate::scenario::read::{FromTable, Node, Reader, Table, Value, Word, read_table, table_schema};
+
+/// systemd-oomd watches exactly this cgroup for this trigger, and is not in dry-run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OomdClaim {
+    /// The declared cgroup.
+    pub watches: Id,
+    /// On which of its two lists.
+    pub trigger: Trigger,
+}
+
+impl FromTable for OomdClaim {
+    const LABEL: &'static str = "oomd";
+
+    fn from_table(table: &mut Table<'_, '_>) -> Option<Self> {
+        let watches = table.required("watches", "the cgroup on its list");
+        let trigger = table.required("trigger", "which list: pressure or swap");
+        Some(Self { watches: watches?, trigger: trigger? })
+    }
+}
+
+impl Value for OomdClaim {
+    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
+        read_table(node, reader)
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        table_schema::<Self>(generator)
+    }
+}
+
+/// What makes systemd-oomd act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trigger {
+    /// The cgroup's own memory pressure (`ManagedOOMMemoryPressure=kill`).
+    Pressure,
+    /// The machine's swap is nearly used up (`ManagedOOMSwap=kill`).
+    Swap,
+}
+
+impl Word for Trigger {
+    const EXPECTING: &'static str = "a trigger of systemd-oomd";
+    const WORDS: &'static [(&'static str, Self)] = &[("pressure", Self::Pressure), ("swap", Self::Swap)];
+}
+
+/// Each selection that earlyoom logs is one of `selects`, there is at least one, and none is in `never`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlyoomClaim {
+    /// The actors it may select.
+    pub selects: Vec<Id>,
+    /// The actors it must not select.
+    pub never: Vec<Id>,
+    /// The signals that it names, each at least once; empty: any.
+    pub signals: Vec<Signal>,
+}
+
+impl FromTable for EarlyoomClaim {
+    const LABEL: &'static str = "earlyoom";
+
+    fn from_table(table: &mut Table<'_, '_>) -> Option<Self> {
+        let selects: Option<Vec<Id>> = table.required("selects", "the actors it may select");
+        let never = table.optional("never", "the actors it must not select");
+        let signals: Option<Vec<Signal>> =
+            table.optional("signals", "the signals it names: SIGTERM, SIGKILL, or both");
+        if selects.as_ref().is_some_and(Vec::is_empty) {
+            let span = table.value_span("selects").unwrap_or(table.span.clone());
+            let problem =
+                table.reader.error(span, "an earlyoom that selects nobody cannot be told from none");
+            problem.help.push("name the actors that it may select: at least one must be".to_owned());
+            return None;
+        }
+        let foreign = signals.iter().flatten().find(|signal| !matches!(signal, Signal::Term | Signal::Kill));
+        if let Some(signal) = foreign {
+            let span = table.value_span("signals").unwrap_or(table.span.clone());
+            table.reader.error(span, format!("earlyoom never sends {signal}: expected SIGTERM or SIGKILL"));
+            return None;
+        }
+        Some(Self {
+            selects: selects?,
+            never: never.unwrap_or_default(),
+            signals: signals.unwrap_or_default(),
+        })
+    }
+}
+
+impl Value for EarlyoomClaim {
+    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
+        read_table(node, reader)
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        table_schema::<Self>(generator)
+    }
+}
