@@ -5,6 +5,7 @@ use reports::report::{Finding, Kill};
 
 use super::{View, found, mib};
 use crate::plan::claim::KillClaim;
+use crate::record::Event;
 use crate::record::event::ActorEnd;
 
 pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, claim: &KillClaim) -> Finding {
@@ -35,6 +36,13 @@ fn not_ended(view: &View<'_>, claim: &KillClaim) -> (Verdict, String) {
     let Some(actor) = view.actor(&claim.victim) else {
         return (Verdict::Inconclusive, format!("{} is not in the plan", claim.victim));
     };
+    let alive = view.find(|event| match event {
+        Event::ActorAlive { actor: id, .. } => (*id == actor.id).then_some(()),
+        _ => None,
+    });
+    if alive.is_none() {
+        return (Verdict::Inconclusive, format!("{} was seen neither dead nor alive at the end", actor.id));
+    }
     let mut words = format!("{} was still alive at the end", actor.id);
     if let Some(limit) = &claim.limit {
         let count = |what: &str| view.delta(&format!("{limit}:memory.events.{what}"));
@@ -60,10 +68,17 @@ fn ended(view: &View<'_>, claim: &KillClaim, kill: &Kill) -> (Verdict, String) {
     {
         return (Verdict::Fail, observed);
     }
-    if let (Some(wanted), Some((_, ActorEnd::Signalled(signal)))) = (claim.signal, view.end(&claim.victim))
-        && signal != wanted
-    {
-        return (Verdict::Fail, format!("{observed} with signal {signal}"));
+    match (claim.signal, view.end(&claim.victim)) {
+        (Some(wanted), Some((_, ActorEnd::Signalled(signal)))) if signal != wanted => {
+            return (Verdict::Fail, format!("{observed} with signal {signal}"));
+        }
+        (Some(wanted), Some((_, ActorEnd::Exited(code)))) => {
+            return (Verdict::Fail, format!("{observed} with exit code {code}, not by signal {wanted}"));
+        }
+        (Some(_), Some((_, ActorEnd::Unknown)) | None) => {
+            return (Verdict::Inconclusive, format!("{observed}: which signal ended it could not be learnt"));
+        }
+        (Some(_), Some((_, ActorEnd::Signalled(_)))) | (None, _) => {}
     }
     if claim.limit.is_some() && kill.limit.is_none() {
         return (Verdict::Inconclusive, format!("{observed}: no witness says which limit was hit"));

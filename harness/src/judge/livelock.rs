@@ -6,7 +6,7 @@
 use reports::outcome::Verdict;
 use reports::report::Finding;
 
-use super::metric::statistic;
+use super::metric::{inside, statistic};
 use super::{View, found, mib};
 use crate::plan::claim::{BoundKind, LivelockClaim, MetricClaim, Phase, Unit};
 
@@ -27,12 +27,14 @@ pub(super) fn judge(view: &View<'_>, id: &str, claim: &LivelockClaim) -> Finding
 }
 
 fn observe(view: &View<'_>, claim: &LivelockClaim) -> (Verdict, String) {
-    let (Some(high), Some(max)) = (claim.high, claim.max) else {
+    let Some(high) = claim.high else {
         return (Verdict::Pass, format!("{} has no band between MemoryHigh and MemoryMax", claim.cgroup));
     };
+    // Throttled with no limit above: nothing but the throttle will ever act.
+    let max = claim.max.unwrap_or(u64::MAX);
     let cgroup = &claim.cgroup;
-    let current = view.series(&format!("{cgroup}:memory.current"), Phase::Hold);
-    let in_band = current.iter().filter(|(_, value)| (high..max).contains(value)).count();
+    let current = inside(view, &format!("{cgroup}:memory.current"), Phase::Hold);
+    let in_band = current.iter().filter(|value| (high..max).contains(value)).count();
     let progress = rate(view, &format!("{}:touched", claim.hog), Unit::Bytes, Phase::Hold);
     let before = rate(view, &format!("{}:touched", claim.hog), Unit::Bytes, Phase::Climb);
     let full = rate(view, &format!("{cgroup}:memory.pressure.full"), Unit::Microseconds, Phase::Hold);
@@ -43,17 +45,17 @@ fn observe(view: &View<'_>, claim: &LivelockClaim) -> (Verdict, String) {
         return (Verdict::Inconclusive, "a sign could not be observed after the stress arrived".into());
     };
     let share = progress / before.max(1.0);
-    let inside = in_band as f64 / current.len() as f64;
+    let share_inside = in_band as f64 / current.len() as f64;
     let words = format!(
         "{:.0} % of samples between {} and {}, progress {:.1} % of before, PSI full {:.0} %, oom_kill +{kills}",
-        inside * 100.0,
+        share_inside * 100.0,
         mib(high as f64),
-        mib(max as f64),
+        claim.max.map_or("no limit".to_owned(), |max| mib(max as f64)),
         share * 100.0,
         full * 100.0
     );
     let ended = view.end(&claim.hog).is_some();
-    if inside >= 0.9 && share < STALLED && full >= FULL && kills == 0 && !ended {
+    if share_inside >= 0.9 && share < STALLED && full >= FULL && kills == 0 && !ended {
         (Verdict::Fail, format!("livelock: {words}"))
     } else {
         (Verdict::Pass, words)

@@ -63,9 +63,7 @@ pub(super) fn statistic(view: &View<'_>, claim: &MetricClaim, kind: BoundKind, p
     let values = series.iter().map(|(_, value)| *value);
     match kind {
         BoundKind::Max | BoundKind::Min => {
-            let (from, _) = view.window(phase)?;
-            // A gauge is judged on the samples inside the phase; the one before it belongs to the phase before.
-            let inside = series.iter().filter(|(at, _)| *at >= from).map(|(_, value)| *value);
+            let inside = inside(view, &claim.metric, phase).into_iter();
             let worst = if kind == BoundKind::Max { inside.max() } else { inside.min() };
             worst.map(|value| value as f64)
         }
@@ -80,6 +78,13 @@ pub(super) fn statistic(view: &View<'_>, claim: &MetricClaim, kind: BoundKind, p
             Some((last as f64 - first as f64) / scale / seconds)
         }
     }
+}
+
+/// The samples of a gauge inside a phase; those around it belong to the phases around it.
+pub(super) fn inside(view: &View<'_>, metric: &str, phase: Phase) -> Vec<u64> {
+    let Some((from, to)) = view.window(phase) else { return Vec::new() };
+    let series = view.series(metric, phase);
+    series.into_iter().filter(|(at, _)| (from..=to).contains(at)).map(|(_, value)| value).collect()
 }
 
 /// The 99th percentile of an actor's wake-up gaps in a phase, from its histogram at the two edges.

@@ -24,6 +24,8 @@ fn unchanged(view: &View<'_>) -> Finding {
     let mut unseen = Vec::new();
     for unit in units {
         match (view.unit(unit, When::Before), view.unit(unit, When::After)) {
+            // What was not up before can have come to no harm: nothing was protected.
+            (Some(Some(before)), _) if before.active != "active" => unseen.push(unit.as_str()),
             (Some(Some(before)), Some(Some(after))) => {
                 changed.extend(difference(before, after).map(|what| format!("{unit}: {what}")));
             }
@@ -34,7 +36,7 @@ fn unchanged(view: &View<'_>) -> Finding {
     let (verdict, observed) = if !changed.is_empty() {
         (Verdict::Fail, changed.join("; "))
     } else if !unseen.is_empty() {
-        (Verdict::Inconclusive, format!("not observed before and after: {}", unseen.join(", ")))
+        (Verdict::Inconclusive, format!("not seen active before and asked after: {}", unseen.join(", ")))
     } else {
         (Verdict::Pass, format!("{} units unchanged", units.len()))
     };

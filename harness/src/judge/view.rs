@@ -55,14 +55,14 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Samples of a metric in a phase: from the last one at or before its beginning to the last one in it, so that
-    /// a difference over them covers the whole phase.
+    /// Samples of a metric in a phase: from the last one at or before its beginning to the first one at or after its
+    /// end, so that a difference over them covers the whole phase. A gauge is judged on those inside alone.
     #[must_use]
     pub fn series(&self, metric: &str, phase: Phase) -> Vec<(u64, u64)> {
         let Some((from, to)) = self.window(phase) else { return Vec::new() };
         let all: Vec<(u64, u64)> = self.record.samples.series(metric).collect();
         let first = all.iter().rposition(|(at, _)| *at <= from).unwrap_or(0);
-        let end = all.iter().rposition(|(at, _)| *at <= to).map_or(0, |last| last + 1);
+        let end = all.iter().position(|(at, _)| *at >= to).map_or(all.len(), |last| last + 1);
         all.get(first..end).map(<[_]>::to_vec).unwrap_or_default()
     }
 

@@ -170,7 +170,12 @@ impl Store {
 pub(super) fn load(dir: &Path) -> Result<Record, StoreError> {
     let head_path = dir.join(HEAD);
     let text = fs::read(&head_path).map_err(io_error("read", &head_path))?;
-    let json = |source| StoreError::Line { path: head_path.clone(), line: 1, source };
+    // A value that parses but is no head has no line of its own.
+    let json = |source: serde_json::Error| StoreError::Line {
+        path: head_path.clone(),
+        line: source.line().max(1),
+        source,
+    };
     let value: serde_json::Value = serde_json::from_slice(&text).map_err(json)?;
     let found = value["schema"].as_u64().unwrap_or(0);
     if found != u64::from(SCHEMA) {
