@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::StyledStr;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 /// Proves that a Linux machine's memory containment really contains.
 ///
@@ -15,6 +16,43 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads the command line of this process; leaves it with a message when there is nothing to do or it is wrong.
+    #[must_use]
+    pub fn from_this_process() -> Self {
+        let mut command = command();
+        let matches = command.get_matches_mut();
+        // The matches come from the very definition that is read here.
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    }
+}
+
+/// The definition of the command line, with every help text a whole sentence: the derive takes the full stop off a
+/// comment of one paragraph.
+#[must_use]
+pub fn command() -> clap::Command {
+    with_sentences(Cli::command())
+}
+
+fn with_sentences(command: clap::Command) -> clap::Command {
+    let about = command.get_about().map(sentence);
+    let command = match about {
+        Some(about) => command.about(about),
+        None => command,
+    };
+    command
+        .mut_args(|argument| match argument.get_help().map(sentence) {
+            Some(help) => argument.help(help),
+            None => argument,
+        })
+        .mut_subcommands(with_sentences)
+}
+
+fn sentence(text: &StyledStr) -> StyledStr {
+    let text = text.to_string();
+    if text.ends_with('.') { text.into() } else { format!("{text}.").into() }
 }
 
 /// The subcommands.

@@ -33,6 +33,8 @@ struct Written {
     max_used: Option<String>,
     /// The longest deadline, `5min`.
     max_deadline: Option<String>,
+    /// Bytes a second to which the swap device is throttled from outside, `8M`.
+    swap_rate: Option<String>,
 }
 
 /// What the owner of a machine allows, read and checked.
@@ -46,6 +48,8 @@ pub struct HostPolicy {
     pub max_used_percent: Option<u64>,
     /// The longest deadline, µs.
     pub max_deadline_us: Option<u64>,
+    /// Bytes a second to which the swap device is throttled from outside: nothing on the machine itself can tell.
+    pub swap_rate: Option<u64>,
 }
 
 /// Why a host's policy is not usable. Every case means: nothing runs here.
@@ -124,6 +128,7 @@ impl HostPolicy {
             disposable: written.disposable,
             max_memory: value::<Bytes>("max-memory", written.max_memory.as_ref())?.map(|bytes| bytes.0),
             max_used_percent: max_used.map(|percent| percent.of(100)),
+            swap_rate: value::<Bytes>("swap-rate", written.swap_rate.as_ref())?.map(|bytes| bytes.0),
             max_deadline_us: value::<Span>("max-deadline", written.max_deadline.as_ref())?.map(|span| span.0),
         })
     }

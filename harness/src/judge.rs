@@ -3,9 +3,12 @@
 //! It reads nothing but the record. "Could not be observed" is its own verdict: it never becomes pass or fail.
 
 mod attribution;
+mod earlyoom;
 mod kill;
 mod livelock;
 mod metric;
+mod oomd;
+mod order;
 mod protect;
 mod reached;
 mod survival;
@@ -65,7 +68,7 @@ pub fn judge(record: &Record) -> Judgement {
     }
     let (raw_verdict, raw_reason) = raw_verdict(&findings);
     let (verdict, reason) = if record.head.twin.is_some() {
-        twin_verdict(&findings, &record.head.must_fail)
+        twin_verdict(&findings, &record.head.must_fail, &record.head.must_hold)
     } else {
         (raw_verdict, raw_reason)
     };
@@ -79,6 +82,9 @@ fn finding(view: &View<'_>, kills: &[Kill], expectation: &Expectation) -> Findin
         Claim::Survives(actors) => survival::judge(view, &expectation.id, actors),
         Claim::Metric(claim) => metric::judge(view, &expectation.id, claim),
         Claim::NoLivelock(claim) => livelock::judge(view, &expectation.id, claim),
+        Claim::Oomd(claim) => oomd::judge(view, &expectation.id, claim),
+        Claim::Earlyoom(claim) => earlyoom::judge(view, &expectation.id, claim),
+        Claim::KillOrder(actors) => order::judge(view, kills, &expectation.id, actors),
     }
 }
 
@@ -144,7 +150,11 @@ fn raw_verdict(findings: &[Finding]) -> (Verdict, Option<String>) {
 }
 
 /// A twin passes when every finding it must turn red is red; green is a failure, unobserved is neither.
-fn twin_verdict(findings: &[Finding], must_fail: &[String]) -> (Verdict, Option<String>) {
+fn twin_verdict(
+    findings: &[Finding],
+    must_fail: &[String],
+    must_hold: &[String],
+) -> (Verdict, Option<String>) {
     if let (Verdict::Inconclusive, reason) = raw_verdict(findings)
         && findings.iter().any(|finding| finding.id == REACHED && finding.verdict != Verdict::Pass)
     {
@@ -161,8 +171,17 @@ fn twin_verdict(findings: &[Finding], must_fail: &[String]) -> (Verdict, Option<
     if !green.is_empty() {
         return (Verdict::Fail, Some(format!("stayed green: {}", green.join(", "))));
     }
-    let unseen: Vec<&str> =
-        must_fail.iter().filter(|id| verdict_of(id) != Verdict::Fail).map(String::as_str).collect();
+    let broken: Vec<&str> =
+        must_hold.iter().filter(|id| verdict_of(id) == Verdict::Fail).map(String::as_str).collect();
+    if !broken.is_empty() {
+        return (
+            Verdict::Fail,
+            Some(format!("turned red, but not for the reason it must: {}", broken.join(", "))),
+        );
+    }
+    let not_red = must_fail.iter().filter(|id| verdict_of(id) != Verdict::Fail);
+    let not_held = must_hold.iter().filter(|id| verdict_of(id) != Verdict::Pass);
+    let unseen: Vec<&str> = not_red.chain(not_held).map(String::as_str).collect();
     if !unseen.is_empty() || must_fail.is_empty() {
         return (Verdict::Inconclusive, Some(format!("could not be observed: {}", unseen.join(", "))));
     }

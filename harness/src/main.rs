@@ -2,13 +2,12 @@
 
 use std::process::ExitCode as ProcessExit;
 
-use clap::Parser;
 use harness::cli::Cli;
 use harness::commands;
 use harness::exit_code::ExitCode;
 
 fn main() -> ProcessExit {
-    match commands::dispatch(Cli::parse()) {
+    match commands::dispatch(Cli::from_this_process()) {
         Ok(code) => code.into(),
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -17,6 +17,7 @@ use claim::{BoundKind, Expectation, Unit};
 pub use print::print;
 pub use resolve::plan;
 
+pub use crate::scenario::earlyoom::Moment;
 use crate::scenario::safety::Safety;
 use crate::systemd::Property;
 
@@ -67,12 +68,6 @@ pub enum PlanError {
         /// The machine's version.
         version: u32,
     },
-    /// No run can do this so far.
-    #[error("{what} is not supported by the run")]
-    Unsupported {
-        /// What the scenario asks for.
-        what: String,
-    },
     /// A metric cannot be used where the scenario uses it.
     #[error("{metric}: {why}")]
     Metric {
@@ -116,6 +111,8 @@ pub struct Plan {
     pub reached: PlannedReached,
     /// The claims.
     pub expectations: Vec<Expectation>,
+    /// The userspace OOM killers that are followed.
+    pub daemons: PlannedDaemons,
     /// When the run is stopped for the machine's sake.
     pub watchdog: Watchdog,
 }
@@ -263,6 +260,8 @@ pub struct PlannedProtect {
 pub struct PlannedAnswer {
     /// As the scenario writes it.
     pub target: String,
+    /// How it is asked.
+    pub question: Question,
     /// Where to connect.
     pub address: SocketAddr,
     /// The longest allowed time from connect to banner, µs.
@@ -271,12 +270,52 @@ pub struct PlannedAnswer {
     pub every_us: u64,
 }
 
+/// How a protected service is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Question {
+    /// Connect and wait for the first bytes.
+    TcpBanner,
+    /// Log in afresh over ssh as root and run `true`.
+    SshLogin,
+}
+
 impl PlannedAnswer {
     /// What a reader calls it: the service behind a well-known port.
     #[must_use]
     pub fn name(&self) -> &str {
         if self.address.port() == 22 { "sshd" } else { &self.target }
     }
+}
+
+/// The userspace OOM killers that are followed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedDaemons {
+    /// Whether the machine runs systemd-oomd, or a claim speaks of it.
+    pub oomd: bool,
+    /// Whether the machine runs an earlyoom of its own.
+    pub machine_earlyoom: bool,
+    /// The scenario's own earlyoom.
+    pub earlyoom: Option<PlannedEarlyoom>,
+}
+
+/// An earlyoom that the run starts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedEarlyoom {
+    /// Unit name.
+    pub unit: String,
+    /// Its slice.
+    pub slice: String,
+    /// Its cgroup, from the root.
+    pub cgroup: String,
+    /// Its deadline.
+    pub properties: Vec<Property>,
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// When it starts.
+    pub release: Moment,
+    /// When it is stopped again after its start, µs.
+    pub for_us: Option<u64>,
 }
 
 /// When the stress counts as arrived.

@@ -46,6 +46,8 @@ pub struct Head {
     pub twin: Option<String>,
     /// Expectations that the twin must turn red.
     pub must_fail: Vec<String>,
+    /// Expectations that only the twin has, and that must hold in it.
+    pub must_hold: Vec<String>,
     /// The throwaway guest it ran in, when it did.
     pub guest: Option<GuestFacts>,
 }

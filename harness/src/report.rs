@@ -110,16 +110,18 @@ fn protected_words(view: &View<'_>, judgement: &Judgement) -> Option<String> {
     if let Some(answers) = verdict(PROTECTED_ANSWERS) {
         let slowest = view
             .all(|event| match event {
-                Event::Answer { result: AnswerResult::Answered { took_us }, .. } => Some(*took_us),
+                Event::Answer { probe, result: AnswerResult::Answered { took_us }, .. } => Some((*took_us, *probe)),
                 _ => None,
             })
             .into_iter()
-            .map(|(_, took)| took)
+            .map(|(_, answer)| answer)
             .max();
-        let target = view.plan.protect.answers.first().map_or("it", |answer| answer.name());
         words.push(match (answers, slowest) {
-            (Verdict::Pass, Some(us)) => format!("{target} answered in {} ms", us / 1000),
-            _ => format!("{target} did not answer in time"),
+            (Verdict::Pass, Some((us, probe))) => {
+                let name = view.plan.protect.answers.get(probe).map_or("it", |answer| answer.name());
+                format!("{name} answered in {} ms", us / 1000)
+            }
+            _ => "something protected did not answer in time".into(),
         });
     }
     (!words.is_empty()).then(|| words.join(", "))

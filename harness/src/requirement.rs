@@ -14,9 +14,7 @@ pub fn unmet(scenario: &Scenario, host: &HostFacts, policy: &HostPolicy) -> Opti
         disposable(scenario.safety, policy),
         needs.memory.and_then(|needed| at_least("memory", host.memory_total, needed.0)),
         needs.swap.and_then(|needed| swap(needed, host)),
-        needs
-            .swap_rate
-            .map(|rate| format!("needs swap throttled to {rate} a second, which nothing shows here")),
+        needs.swap_rate.and_then(|needed| swap_rate(needed.0, policy)),
         needs.kernel.and_then(|needed| {
             let (major, minor) = host.kernel()?;
             ((major, minor) < (u32::from(needed.major), u32::from(needed.minor)))
@@ -47,6 +45,17 @@ fn at_least(what: &str, found: Option<u64>, needed: u64) -> Option<String> {
             Some(format!("needs {} MiB of {what}, this machine has {} MiB", needed >> 20, found >> 20))
         }
         None => Some(format!("needs {} MiB of {what}, which could not be read here", needed >> 20)),
+    }
+}
+
+/// A scenario with a throttled swap device says what it looks like there: a faster one would show nothing.
+fn swap_rate(needed: u64, policy: &HostPolicy) -> Option<String> {
+    match policy.swap_rate {
+        Some(rate) if rate <= needed => None,
+        Some(rate) => Some(format!("needs a swap device of {needed} bytes/s at most, this one has {rate}")),
+        None => {
+            Some(format!("needs a swap device throttled to {needed} bytes/s, which a throwaway VM provides"))
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod actors;
 pub mod cleanup;
 pub mod clock;
+pub mod daemons;
 pub mod kernel_log;
 pub mod prober;
 pub mod progress;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use actors::{Actors, SetupError};
 use clock::now_us;
+use daemons::Daemons;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use progress::Progress;
@@ -32,9 +34,9 @@ use sampler::{Pulse, Watch};
 use undo::Undo;
 use watchdog::Watchdog;
 
-use crate::plan::{Plan, Release};
+use crate::plan::{Moment, Plan, Release};
 use crate::record::Event;
-use crate::record::event::{EndReason, Mark, UnitState, When};
+use crate::record::event::{ActorEnd, EndReason, Mark, UnitState, When};
 use crate::record::store::{Store, StoreError};
 use crate::systemd::Manager;
 
@@ -132,6 +134,7 @@ fn stress(
     for missing in shelter::take(systemd, &plan.run) {
         recorder.record(Event::Trouble { step: "shelter".into(), error: missing });
     }
+    let daemons = Daemons::begin(plan, recorder);
     let watchers = Watchers::start_kernel_log(plan, paths, recorder);
     let actors = match Actors::set_up(plan, paths, systemd, recorder, undo) {
         Ok(actors) => actors,
@@ -141,9 +144,8 @@ fn stress(
         }
     };
     record_units(plan, systemd, recorder, When::Before);
-    let mut session =
-        Session { plan, paths, recorder, actors, watchers, signals, pulse: Arc::new(Pulse::default()), on };
-    session.run(systemd)
+    let pulse = Arc::new(Pulse::default());
+    Session { plan, paths, systemd, undo, recorder, daemons, actors, watchers, signals, pulse, on }.run()
 }
 
 fn setup_words(error: &SetupError) -> String {
@@ -178,11 +180,21 @@ fn record_units(plan: &Plan, systemd: &dyn Manager, recorder: &Recorder, when: W
                     invocation_id: state.invocation_id,
                     main_pid: state.main_pid,
                     n_restarts: state.n_restarts,
+                    main_end: main_end(state.exec_main_code, state.exec_main_status),
                 });
                 recorder.record(Event::Unit { unit: unit.clone(), when, state });
             }
             Err(error) => recorder.trouble(unit, &error),
         }
+    }
+}
+
+/// `si_code` and status of a main process, as `waitid` gives them to its parent, PID 1.
+fn main_end(code: Option<i32>, status: Option<i32>) -> Option<ActorEnd> {
+    match (code?, status?) {
+        (libc::CLD_EXITED, status) => Some(ActorEnd::Exited(status)),
+        (libc::CLD_KILLED | libc::CLD_DUMPED, signal) => Some(ActorEnd::Signalled(signal)),
+        _ => None,
     }
 }
 
@@ -260,7 +272,10 @@ fn join<T>(thread: JoinHandle<T>, recorder: &Recorder) -> Option<T> {
 struct Session<'a> {
     plan: &'a Plan,
     paths: &'a Paths,
+    systemd: &'a dyn Manager,
+    undo: &'a mut Undo,
     recorder: &'a Arc<Recorder>,
+    daemons: Daemons,
     actors: Actors,
     watchers: Watchers,
     signals: SignalFd,
@@ -269,7 +284,7 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn run(&mut self, systemd: &dyn Manager) -> EndReason {
+    fn run(mut self) -> EndReason {
         if let Err(reason) = self.start_sampler() {
             return EndReason::SetupFailed { reason };
         }
@@ -279,7 +294,7 @@ impl Session<'_> {
         if matches!(end, EndReason::Aborted { .. } | EndReason::Interrupted { .. }) {
             self.actors.kill_all();
         }
-        self.settle(systemd);
+        self.settle();
         end
     }
 
@@ -300,6 +315,7 @@ impl Session<'_> {
         if let Some(end) = self.watch(watchdog, Release::Baseline, baseline_ends, false) {
             return end;
         }
+        self.daemons.dump(self.recorder);
         self.enter(Mark::Climb);
         self.pulse.stress.store(true, Ordering::Release);
         let observe_ends = now_us() + self.plan.observe_us;
@@ -317,6 +333,7 @@ impl Session<'_> {
     ) -> Option<EndReason> {
         let began = now_us();
         let mut hold = false;
+        self.daemons.reach(part.moment(), self.systemd, self.undo, self.recorder);
         loop {
             self.actors.release_due(part, began, self.recorder);
             if let Some(signal) = self.pause() {
@@ -326,8 +343,10 @@ impl Session<'_> {
             if stress && !hold && self.pulse.reached.load(Ordering::Acquire) {
                 hold = true;
                 self.enter(Mark::Hold);
+                self.daemons.reach(Moment::Hold, self.systemd, self.undo, self.recorder);
             }
             let now = now_us();
+            self.daemons.expire(now, self.systemd, self.recorder);
             (self.on)(&Progress::of(
                 &self.pulse,
                 if hold { Mark::Hold } else { part.mark() },
@@ -370,13 +389,15 @@ impl Session<'_> {
     }
 
     /// Lets the witnesses speak, asks the manager, and stops the watching threads.
-    fn settle(&mut self, systemd: &dyn Manager) {
+    fn settle(&mut self) {
         self.actors.reap(self.recorder);
         self.enter(Mark::Settle);
         std::thread::sleep(SETTLE);
         self.actors.reap(self.recorder);
-        record_units(self.plan, systemd, self.recorder, When::After);
+        record_units(self.plan, self.systemd, self.recorder, When::After);
         self.actors.record_alive(self.recorder);
+        self.daemons.dump(self.recorder);
+        self.daemons.collect(self.recorder);
         self.pulse.stop.store(true, Ordering::Release);
         let idle = Watchers {
             kernel_log: None,

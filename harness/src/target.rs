@@ -44,12 +44,9 @@ impl Case {
     #[must_use]
     pub fn head(&self, guest: Option<GuestFacts>) -> Head {
         let scenario = &self.scenario;
-        let must_fail = scenario
-            .twins
-            .iter()
-            .find(|twin| self.twin.as_deref().is_some_and(|id| twin.id == *id))
-            .map(|twin| twin.must_fail.iter().map(ToString::to_string).collect())
-            .unwrap_or_default();
+        let twin = scenario.twins.iter().find(|twin| self.twin.as_deref().is_some_and(|id| twin.id == *id));
+        let must_fail = twin.map(|twin| twin.must_fail.iter().map(ToString::to_string).collect());
+        let must_hold = twin.map(|twin| twin.expects.iter().map(|expect| expect.id.to_string()).collect());
         Head {
             schema: SCHEMA,
             tool_version: env!("CARGO_PKG_VERSION").into(),
@@ -63,7 +60,8 @@ impl Case {
             title: scenario.title.clone(),
             source: scenario.source.clone(),
             twin: self.twin.clone(),
-            must_fail,
+            must_fail: must_fail.unwrap_or_default(),
+            must_hold: must_hold.unwrap_or_default(),
             guest,
         }
     }

@@ -2,20 +2,18 @@
 
 use std::io::Write;
 
-use clap::CommandFactory;
-
-use crate::cli::{Cli, Completions};
+use crate::cli::{Completions, command as definition};
 use crate::exit_code::ExitCode;
 
 pub(super) fn completions(arguments: &Completions) -> anyhow::Result<ExitCode> {
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "bulkhead", &mut std::io::stdout());
+    clap_complete::generate(arguments.shell, &mut definition(), "bulkhead", &mut std::io::stdout());
     Ok(ExitCode::Passed)
 }
 
 /// The page of bulkhead, then one section for each subcommand.
 pub(super) fn man() -> anyhow::Result<ExitCode> {
     let mut page = Vec::new();
-    let mut command = Cli::command();
+    let mut command = definition();
     command.build();
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
     for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {

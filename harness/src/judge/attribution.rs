@@ -9,7 +9,7 @@ use reports::report::{Agreement, Kill, Witness};
 use super::View;
 use super::view::KernelLog;
 use crate::kmsg::oom::{Constraint, OomEvent, Scope};
-use crate::plan::PlannedActor;
+use crate::plan::{Place, PlannedActor};
 use crate::record::Event;
 use crate::record::event::{ActorEnd, Mark, When};
 
@@ -21,15 +21,17 @@ struct Testimony {
     allows: Option<Vec<Killer>>,
     /// The cgroup path whose limit was hit, if it names one.
     limit: Option<String>,
+    /// A killer that it rules out by having nothing to say.
+    rules_out: Option<Killer>,
 }
 
 impl Testimony {
     fn missing(name: &'static str, says: impl Into<String>) -> Self {
-        Self { name, says: says.into(), allows: None, limit: None }
+        Self { name, says: says.into(), allows: None, limit: None, rules_out: None }
     }
 
     fn allows(name: &'static str, says: impl Into<String>, allows: &[Killer]) -> Self {
-        Self { name, says: says.into(), allows: Some(allows.to_vec()), limit: None }
+        Self { name, says: says.into(), allows: Some(allows.to_vec()), limit: None, rules_out: None }
     }
 }
 
@@ -51,7 +53,7 @@ fn attribute_one(view: &View<'_>, actor: &PlannedActor, ended_us: u64, end: Acto
     let testimonies = [
         kernel_log(view, actor, pid),
         memory_events(view, actor),
-        wait_status(end),
+        wait_status(own_or_managers(view, actor, end)),
         systemd(view, actor),
         oomd(view, actor),
         earlyoom(view, pid),
@@ -100,6 +102,7 @@ fn agree(testimonies: &[Testimony]) -> (Killer, Option<String>) {
     let possible: Vec<Killer> = CANDIDATES
         .into_iter()
         .filter(|killer| speaking.iter().all(|allows| allows.contains(killer)))
+        .filter(|killer| testimonies.iter().all(|said| said.rules_out != Some(*killer)))
         .collect();
     match possible.as_slice() {
         [Killer::Memcg] => (Killer::Memcg, limits.first().map(|path| (*path).clone())),
@@ -200,6 +203,12 @@ fn memory_events(view: &View<'_>, actor: &PlannedActor) -> Testimony {
         }
     }
     match hit.as_slice() {
+        // Its own scope has a cap that nobody samples: `oom` may have been counted there.
+        [] if capped_by_itself(actor) => Testimony::allows(
+            NAME,
+            format!("{own}: oom_kill +{kills}, oom +0 from there up to the root"),
+            &[Killer::Global, Killer::Memcg],
+        ),
         [] => Testimony::allows(
             NAME,
             format!("{own}: oom_kill +{kills}, but oom +0 up to the root"),
@@ -221,6 +230,18 @@ fn memory_events(view: &View<'_>, actor: &PlannedActor) -> Testimony {
                 &[Killer::Memcg],
             )
         }
+    }
+}
+
+fn capped_by_itself(actor: &PlannedActor) -> bool {
+    actor.properties.iter().any(|property| property.name == "MemoryMax")
+}
+
+/// The main process of a service is PID 1's child: its wait status is learnt from the manager.
+fn own_or_managers(view: &View<'_>, actor: &PlannedActor, end: ActorEnd) -> ActorEnd {
+    match view.unit(&actor.unit, When::After) {
+        Some(Some(state)) if actor.place == Place::ServiceMain => state.main_end.unwrap_or(end),
+        _ => end,
     }
 }
 
@@ -247,6 +268,10 @@ fn systemd(view: &View<'_>, actor: &PlannedActor) -> Testimony {
     let Some(Some(state)) = view.unit(&actor.unit, When::After) else {
         return Testimony::missing(NAME, "the unit was gone when asked");
     };
+    if actor.place != Place::OwnScope {
+        let result = state.result.as_deref().unwrap_or("none");
+        return Testimony::missing(NAME, format!("Result={result}, of the whole unit, not of this process"));
+    }
     match state.result.as_deref() {
         // Any kind of OOM kill: the manager reads the hierarchical `oom_kill`, and oomd's xattr.
         Some("oom-kill") => {
@@ -261,43 +286,50 @@ fn systemd(view: &View<'_>, actor: &PlannedActor) -> Testimony {
 fn oomd(view: &View<'_>, actor: &PlannedActor) -> Testimony {
     const NAME: &str = "oomd";
     let line = view.find(|event| match event {
-        Event::DaemonLine { daemon, line }
-            if daemon == "systemd-oomd"
-                && line.starts_with("Killed ")
-                && killed_path(line, &actor.cgroup) =>
-        {
+        Event::DaemonLine { daemon, line } if daemon == "systemd-oomd" && kills(line, &actor.cgroup) => {
             Some(line.clone())
         }
         _ => None,
     });
     match line {
         Some((_, line)) => Testimony::allows(NAME, line, &[Killer::SystemdOomd]),
-        None => Testimony::missing(NAME, ""),
+        None => silent(view, NAME, view.plan.daemons.oomd, Killer::SystemdOomd),
     }
 }
 
 /// Whether oomd's line names this cgroup or one above it: it kills recursively.
-fn killed_path(line: &str, cgroup: &str) -> bool {
-    line.strip_prefix("Killed ").and_then(|rest| rest.split_whitespace().next()).is_some_and(|path| {
-        cgroup == path || cgroup.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
+fn kills(line: &str, cgroup: &str) -> bool {
+    crate::oomd::killed(line).is_some_and(|path| {
+        cgroup.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     })
 }
 
 fn earlyoom(view: &View<'_>, pid: u32) -> Testimony {
     const NAME: &str = "earlyoom";
-    let needle = format!(" to process {pid} ");
-    let line = view.find(|event| match event {
-        Event::DaemonLine { daemon, line } if daemon == "earlyoom" && line.contains(&needle) => {
-            Some(line.clone())
-        }
+    let daemons = &view.plan.daemons;
+    let lines = view.all(|event| match event {
+        Event::DaemonLine { daemon, line } if daemon == "earlyoom" => Some(line.as_str()),
         _ => None,
     });
-    match line {
-        Some((_, line)) if line.starts_with("sending SIG") => {
-            Testimony::allows(NAME, line, &[Killer::Earlyoom])
-        }
-        _ => Testimony::missing(NAME, ""),
+    // A dry run chooses and kills nobody.
+    let dry = lines.iter().any(|(_, line)| crate::earlyoom::is_dry_run(line));
+    let chosen = |line: &str| crate::earlyoom::selection(line).is_some_and(|choice| choice.pid == pid);
+    match lines.into_iter().find(|(_, line)| !dry && chosen(line)) {
+        Some((_, line)) => Testimony::allows(NAME, line, &[Killer::Earlyoom]),
+        None => silent(view, NAME, daemons.machine_earlyoom || daemons.earlyoom.is_some(), Killer::Earlyoom),
     }
+}
+
+/// A daemon that does not run, or whose whole log names nobody here, did not do it. One that runs and whose log could
+/// not be read has nothing to say.
+fn silent(view: &View<'_>, name: &'static str, runs: bool, daemon: Killer) -> Testimony {
+    let read = view.find(|event| matches!(event, Event::DaemonLogRead { .. }).then_some(())).is_some();
+    if runs && !read {
+        return Testimony::missing(name, "its log could not be read");
+    }
+    let mut said = Testimony::missing(name, "");
+    said.rules_out = Some(daemon);
+    said
 }
 
 /// From the kernel's own timestamp of the kill to the moment the record had it.

@@ -81,7 +81,9 @@ fn strangers(view: &View<'_>, allowed: &[String]) -> Vec<String> {
         .collect();
     names.extend(
         view.all(|event| match event {
-            Event::DaemonLine { daemon, line } if daemon == "systemd-oomd" && line.starts_with("Killed ") => {
+            Event::DaemonLine { daemon, line }
+                if daemon == "systemd-oomd" && crate::oomd::killed(line).is_some() =>
+            {
                 Some(line.clone())
             }
             _ => None,

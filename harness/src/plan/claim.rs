@@ -3,7 +3,7 @@
 use reports::outcome::Killer;
 use serde::{Deserialize, Serialize};
 
-pub use crate::scenario::expectation::{BoundKind, Phase};
+pub use crate::scenario::expectation::{BoundKind, Phase, Trigger};
 
 /// One expectation, resolved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,34 @@ pub enum Claim {
     Metric(MetricClaim),
     /// The three signs of a livelock are not there together.
     NoLivelock(LivelockClaim),
+    /// systemd-oomd is armed and watches a cgroup.
+    Oomd(OomdClaim),
+    /// Whom earlyoom chooses.
+    Earlyoom(EarlyoomClaim),
+    /// These actors were killed, in this order.
+    KillOrder(Vec<String>),
+}
+
+/// What systemd-oomd must watch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OomdClaim {
+    /// The declared cgroup.
+    pub watches: String,
+    /// Its path.
+    pub path: String,
+    /// For what.
+    pub trigger: Trigger,
+}
+
+/// Whom earlyoom must and must not choose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlyoomClaim {
+    /// Every choice is one of these actors, and there is at least one.
+    pub selects: Vec<String>,
+    /// No choice is one of these.
+    pub never: Vec<String>,
+    /// Each of these signals is seen, and no other; empty = any.
+    pub signals: Vec<String>,
 }
 
 /// Who must have been killed, by whom, and where.

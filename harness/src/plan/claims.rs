@@ -3,7 +3,8 @@
 use reports::outcome::Killer;
 
 use super::claim::{
-    AtClaim, Bound, BoundValue, Claim, Expectation, KillClaim, LivelockClaim, MetricClaim, Unit,
+    AtClaim, Bound, BoundValue, Claim, EarlyoomClaim, Expectation, KillClaim, LivelockClaim, MetricClaim,
+    OomdClaim, Unit,
 };
 use super::resolve::{percent_of_limit, size};
 use super::{PlanError, PlannedReached, PlannedUnit};
@@ -58,7 +59,8 @@ fn claim(
     memory: Bytes,
     cgroups: &[PlannedUnit],
 ) -> Result<Claim, PlanError> {
-    let ids = |ids: &[crate::scenario::id::Id]| ids.iter().map(ToString::to_string).collect();
+    let ids =
+        |ids: &[crate::scenario::id::Id]| -> Vec<String> { ids.iter().map(ToString::to_string).collect() };
     Ok(match claim {
         written::Claim::Kill(kill) => Claim::Kill(kill_claim(kill, scenario, memory, cgroups)?),
         written::Claim::OnlyVictims(actors) => Claim::OnlyVictims(ids(actors)),
@@ -75,9 +77,20 @@ fn claim(
                 })
                 .collect::<Result<_, PlanError>>()?,
         }),
-        written::Claim::Oomd(_) | written::Claim::Earlyoom(_) | written::Claim::KillOrder(_) => {
-            return Err(PlanError::Unsupported { what: claim.family().to_owned() });
+        written::Claim::Oomd(oomd) => {
+            let unit = cgroups.iter().find(|unit| oomd.watches == *unit.name.as_str());
+            Claim::Oomd(OomdClaim {
+                watches: oomd.watches.to_string(),
+                path: unit.map(|unit| unit.cgroup.clone()).unwrap_or_default(),
+                trigger: oomd.trigger,
+            })
         }
+        written::Claim::Earlyoom(earlyoom) => Claim::Earlyoom(EarlyoomClaim {
+            selects: ids(&earlyoom.selects),
+            never: ids(&earlyoom.never),
+            signals: earlyoom.signals.iter().map(ToString::to_string).collect(),
+        }),
+        written::Claim::KillOrder(actors) => Claim::KillOrder(ids(actors)),
         written::Claim::NoLivelock(livelock) => {
             let limit = |file: &str| {
                 let unit = cgroups.iter().find(|unit| livelock.cgroup == unit.name.as_str())?;

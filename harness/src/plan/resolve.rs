@@ -2,21 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use super::argv::argv;
+use super::argv::{argv, earlyoom_argv};
 use super::claims;
 use super::{
-    Place, Plan, PlanError, PlannedActor, PlannedAnswer, PlannedProtect, PlannedUnit, Release, UnitKind,
-    Watchdog, Watched,
+    Place, Plan, PlanError, PlannedActor, PlannedAnswer, PlannedDaemons, PlannedEarlyoom, PlannedProtect,
+    PlannedUnit, Question, Release, UnitKind, Watchdog, Watched,
 };
 use crate::host::HostFacts;
 use crate::scenario::Scenario;
 use crate::scenario::actor::{self, Actor, Role};
 use crate::scenario::bytes::Bytes;
 use crate::scenario::cgroup::{self, Cgroup, Parent};
+use crate::scenario::expectation::Claim;
 use crate::scenario::limit::Limit;
 use crate::scenario::percent::Percent;
 use crate::scenario::property::{self, DbusValue, PropertyName};
-use crate::scenario::protect::{Answer, AnswerTarget};
+use crate::scenario::protect::AnswerTarget;
 use crate::scenario::safety::Safety;
 use crate::scenario::size::{LimitRef, SizeExpr};
 use crate::systemd::{Property, PropertyValue, slice_cgroup};
@@ -24,7 +25,7 @@ use crate::systemd::{Property, PropertyValue, slice_cgroup};
 /// Time between samples, µs: 20 Hz.
 const SAMPLE_EVERY_US: u64 = 50_000;
 /// What the harness's own cap leaves above the declared caps, so that a working cap is always hit first.
-const OUTER_PERCENT: u64 = 110;
+const OUTER_PERCENT: u64 = 105;
 /// What a bystander may use, bytes: its own scope is capped at it where no declared cgroup holds it.
 const BYSTANDER: u64 = 16 << 20;
 /// How long PID 1 waits between SIGTERM and SIGKILL once a deadline has passed.
@@ -35,9 +36,6 @@ const STOP_WITHIN_US: u64 = 2_000_000;
 /// # Errors
 /// When a size does not resolve here, or this systemd does not know a property.
 pub fn plan(scenario: &Scenario, twin: Option<&str>, host: &HostFacts, run: &str) -> Result<Plan, PlanError> {
-    if scenario.earlyoom.is_some() {
-        return Err(PlanError::Unsupported { what: "[earlyoom]".into() });
-    }
     let memory = Bytes(host.memory_total.ok_or(PlanError::NoMemory)?);
     let mut resolver =
         Resolver { scenario, memory, run, systemd: host.systemd_version, cgroups: BTreeMap::new() };
@@ -61,24 +59,62 @@ pub fn plan(scenario: &Scenario, twin: Option<&str>, host: &HostFacts, run: &str
         cgroups,
         actors,
         watched,
-        protect: protect(scenario)?,
+        protect: protect(scenario),
+        daemons: daemons(scenario, host, run)?,
         watchdog: watchdog(scenario.safety, memory),
     })
 }
 
-fn protect(scenario: &Scenario) -> Result<PlannedProtect, PlanError> {
-    let answer = |answer: &Answer| match answer.target {
-        AnswerTarget::TcpBanner(address) => Ok(PlannedAnswer {
-            target: format!("tcp {address}"),
-            address: address.0,
-            within_us: answer.within.0,
-            every_us: answer.every.0,
-        }),
-        AnswerTarget::SshLogin(_) => Err(PlanError::Unsupported { what: answer.target.to_string() }),
-    };
-    Ok(PlannedProtect {
+fn protect(scenario: &Scenario) -> PlannedProtect {
+    PlannedProtect {
         units: scenario.protect.units.iter().map(ToString::to_string).collect(),
-        answers: scenario.protect.answer.iter().map(answer).collect::<Result<_, _>>()?,
+        answers: scenario
+            .protect
+            .answer
+            .iter()
+            .map(|answer| PlannedAnswer {
+                target: answer.target.to_string(),
+                question: match &answer.target {
+                    AnswerTarget::TcpBanner(_) => Question::TcpBanner,
+                    AnswerTarget::SshLogin(_) => Question::SshLogin,
+                },
+                address: match &answer.target {
+                    AnswerTarget::TcpBanner(address) | AnswerTarget::SshLogin(address) => address.0,
+                },
+                within_us: answer.within.0,
+                every_us: answer.every.0,
+            })
+            .collect(),
+    }
+}
+
+/// The daemons whose word is evidence: those that run, those that a claim speaks of, and the scenario's own earlyoom.
+fn daemons(scenario: &Scenario, host: &HostFacts, run: &str) -> Result<PlannedDaemons, PlanError> {
+    const SLICE: &str = "system.slice";
+    let claimed = scenario.expects.iter().any(|expect| matches!(expect.claim, Claim::Oomd(_)));
+    let earlyoom = match &scenario.earlyoom {
+        None => None,
+        Some(earlyoom) => {
+            let unit = format!("bulkhead-{run}-earlyoom.service");
+            Some(PlannedEarlyoom {
+                cgroup: below(SLICE, &unit)?,
+                unit,
+                slice: SLICE.into(),
+                properties: vec![
+                    Property::new("RuntimeMaxUSec", scenario.deadline.0),
+                    // As distributions ship it: the killer must be able to act when memory is gone.
+                    Property::new("OOMScoreAdjust", -100_i32),
+                ],
+                argv: earlyoom_argv(earlyoom),
+                release: earlyoom.release,
+                for_us: earlyoom.duration.map(|span| span.0),
+            })
+        }
+    };
+    Ok(PlannedDaemons {
+        oomd: claimed || host.systemd_oomd_active == Some(true),
+        machine_earlyoom: host.earlyoom_active == Some(true),
+        earlyoom,
     })
 }
 
@@ -331,23 +367,26 @@ impl Resolver<'_> {
 
     fn outer_cap(&self, actors: &[PlannedActor]) -> u64 {
         let run = format!("/{}/{}/", crate::run::shelter::PARENT, self.run_slice());
-        let inside = || actors.iter().filter(|actor| actor.cgroup.starts_with(&run));
-        let bystanders = inside().filter(|actor| actor.total.is_none()).count() as u64 * BYSTANDER;
-        let balloons: u64 = inside().filter_map(|actor| actor.total).sum();
+        let inside: Vec<&PlannedActor> =
+            actors.iter().filter(|actor| actor.cgroup.starts_with(&run)).collect();
+        let bystanders = inside.iter().filter(|actor| actor.total.is_none()).count() as u64 * BYSTANDER;
+        let mut left: u64 = inside.iter().filter_map(|actor| actor.total).sum();
+        let mut capped = 0;
         // Limits as written: a twin that removes one is exactly what this cap is for.
-        let declared: Vec<u64> = self
-            .scenario
-            .base_limits
-            .iter()
-            .filter(|base| {
-                base.name.property == PropertyName::MemoryMax && self.tops_the_run(&base.name.cgroup)
-            })
-            .filter_map(|base| base.limit.resolve(self.memory))
-            .map(|bytes| bytes.0)
-            .collect();
-        let cap =
-            if declared.is_empty() { balloons } else { declared.iter().sum::<u64>().min(balloons.max(1)) };
-        page_rounded(cap / 100 * OUTER_PERCENT + bystanders)
+        for base in &self.scenario.base_limits {
+            let Some(made) = self.cgroups.get(&*base.name.cgroup) else { continue };
+            let Some(limit) = base.limit.resolve(self.memory) else { continue };
+            if base.name.property == PropertyName::MemoryMax && self.tops_the_run(&base.name.cgroup) {
+                let wanted: u64 = inside
+                    .iter()
+                    .filter(|actor| is_below(&actor.cgroup, &made.cgroup))
+                    .filter_map(|actor| actor.total)
+                    .sum();
+                left = left.saturating_sub(wanted);
+                capped += wanted.min(limit.0);
+            }
+        }
+        page_rounded((capped + left) / 100 * OUTER_PERCENT + bystanders)
     }
 
     /// Whether a declared cgroup hangs directly in the run's slice: nested ones are under its cap already.

@@ -135,6 +135,11 @@ pub enum Event {
         /// The line, as logged.
         line: String,
     },
+    /// The logs of the followed daemons were read to their end.
+    DaemonLogRead {
+        /// How many lines they hold.
+        lines: u64,
+    },
     /// A dump of `oomctl`.
     OomdDump {
         /// The text.
@@ -259,6 +264,8 @@ pub struct UnitState {
     pub main_pid: Option<u32>,
     /// `NRestarts`, for services.
     pub n_restarts: Option<u32>,
+    /// How the main process of a service ended, from `ExecMainCode` and `ExecMainStatus`.
+    pub main_end: Option<ActorEnd>,
 }
 
 /// How an answer probe went.

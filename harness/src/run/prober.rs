@@ -5,13 +5,14 @@
 
 use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::recorder::Recorder;
-use crate::plan::PlannedAnswer;
+use crate::plan::{PlannedAnswer, Question};
 use crate::record::Event;
 use crate::record::event::AnswerResult;
 
@@ -31,7 +32,10 @@ pub fn start(
         loop {
             let last = stop.load(Ordering::Acquire);
             let began = Instant::now();
-            let result = ask(answer.address, within);
+            let result = match answer.question {
+                Question::TcpBanner => banner(answer.address, within),
+                Question::SshLogin => login(answer.address, within),
+            };
             recorder.record(Event::Answer { probe, target: answer.target.clone(), result });
             if last {
                 return;
@@ -43,8 +47,42 @@ pub fn start(
     })
 }
 
+/// One fresh login: sshd forks, authenticates, opens a session and runs a program. `choom`, because the harness's own
+/// oom_score_adj must never be inherited.
+fn login(address: SocketAddr, within: Duration) -> AnswerResult {
+    let began = Instant::now();
+    let took = || u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let started = Command::new("choom")
+        .args(["-n", "0", "--", "ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"])
+        .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-p"])
+        .arg(address.port().to_string())
+        .arg(format!("root@{}", address.ip()))
+        .arg("true")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut child = match started {
+        Ok(child) => child,
+        Err(error) => return AnswerResult::Refused { error: format!("ssh could not be started: {error}") },
+    };
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) if status.success() => return AnswerResult::Answered { took_us: took() },
+            Ok(Some(status)) => return AnswerResult::Refused { error: format!("ssh ended with {status}") },
+            Ok(None) if began.elapsed() >= within => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return AnswerResult::Late { waited_us: took() };
+            }
+            Ok(None) => thread::sleep(NAP),
+            Err(error) => return AnswerResult::Refused { error: error.to_string() },
+        }
+    }
+}
+
 /// One probe: from connect to the first bytes of the banner.
-fn ask(address: SocketAddr, within: Duration) -> AnswerResult {
+fn banner(address: SocketAddr, within: Duration) -> AnswerResult {
     let began = Instant::now();
     let took = || u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     let mut buffer = [0; 256];
@@ -87,13 +125,13 @@ mod tests {
 
     #[test]
     fn a_banner_is_an_answer() {
-        let result = ask(server(b"SSH-2.0-x\r\n"), Duration::from_secs(5));
+        let result = banner(server(b"SSH-2.0-x\r\n"), Duration::from_secs(5));
         assert!(matches!(result, AnswerResult::Answered { .. }), "{result:?}");
     }
 
     #[test]
     fn a_server_that_accepts_and_hangs_up_has_not_answered() {
-        let result = ask(server(b""), Duration::from_secs(5));
+        let result = banner(server(b""), Duration::from_secs(5));
         assert!(matches!(result, AnswerResult::Refused { .. }), "{result:?}");
     }
 
@@ -101,13 +139,13 @@ mod tests {
     fn a_backlog_that_nobody_serves_is_late() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
-        let result = ask(address, Duration::from_millis(50));
+        let result = banner(address, Duration::from_millis(50));
         assert!(matches!(result, AnswerResult::Late { waited_us } if waited_us >= 40_000), "{result:?}");
     }
 
     #[test]
     fn being_turned_away_for_asking_often_says_nothing_about_health() {
-        let result = ask(server(b"Not allowed at this time\r\n"), Duration::from_secs(5));
+        let result = banner(server(b"Not allowed at this time\r\n"), Duration::from_secs(5));
         assert!(matches!(result, AnswerResult::Penalised { .. }), "{result:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::sampler::Pulse;
-use crate::plan::{Plan, Release};
+use crate::plan::{Moment, Plan, Release};
 use crate::record::event::Mark;
 
 /// A moment of a run.
@@ -41,6 +41,15 @@ impl Release {
         match self {
             Self::Baseline => Mark::Baseline,
             Self::Stress => Mark::Climb,
+        }
+    }
+
+    /// The moment at which a daemon of the scenario may be released with it.
+    #[must_use]
+    pub fn moment(self) -> Moment {
+        match self {
+            Self::Baseline => Moment::Baseline,
+            Self::Stress => Moment::Stress,
         }
     }
 }

@@ -19,6 +19,7 @@ pub(super) fn check(scenario: &Scenario) -> Vec<Diagnostic> {
         source: Source::new(&scenario.path, &scenario.text),
         cgroups: scenario.cgroups.iter().map(|cgroup| &*cgroup.id).collect(),
         actors: scenario.actors.iter().map(|actor| &*actor.id).collect(),
+        added: scenario.twins.iter().flat_map(|twin| &twin.added).map(|actor| &*actor.id).collect(),
         problems: Vec::new(),
     };
     names.duplicates();
@@ -41,6 +42,8 @@ struct Names<'s> {
     source: Source,
     cgroups: Vec<&'s str>,
     actors: Vec<&'s str>,
+    /// What an expectation may speak of although only a twin has it.
+    added: Vec<&'s str>,
     problems: Vec<Diagnostic>,
 }
 
@@ -171,10 +174,7 @@ impl<'s> Names<'s> {
             Subject::Host => return,
             Subject::Protect => return self.probe(metric, path),
             Subject::Cgroup(id) => (id, "cgroup", self.cgroups.clone()),
-            Subject::Actor(id) => {
-                let twins = self.scenario.twins.iter().flat_map(|twin| &twin.added).map(|actor| &*actor.id);
-                (id, "actor", self.actors.iter().copied().chain(twins).collect())
-            }
+            Subject::Actor(id) => (id, "actor", self.mentioned()),
         };
         if known.contains(&&**subject) {
             return;
@@ -216,16 +216,17 @@ impl<'s> Names<'s> {
     }
 
     fn expectations(&mut self) {
-        // A twin may add the actor that an expectation of the scenario speaks of.
-        let twins = self.scenario.twins.iter().flat_map(|twin| &twin.added).map(|actor| &*actor.id);
-        let actors: Vec<_> = self.actors.iter().copied().chain(twins).collect();
         for (index, expect) in self.scenario.expects.iter().enumerate() {
-            self.expectation(expect, &["expect".into(), index.into()], &actors);
+            self.expectation(expect, &["expect".into(), index.into()]);
         }
     }
 
-    /// `mentioned` are the actors that a list may name; a single victim or hog must be the scenario's own.
-    fn expectation(&mut self, expect: &Expectation, path: &[Step<'_>], mentioned: &[&str]) {
+    /// The actors that a metric or a list may name; a single victim or hog must be there without a twin.
+    fn mentioned(&self) -> Vec<&'s str> {
+        self.actors.iter().chain(&self.added).copied().collect()
+    }
+
+    fn expectation(&mut self, expect: &Expectation, path: &[Step<'_>]) {
         let (actors, cgroups) = (self.actors.clone(), self.cgroups.clone());
         if RESERVED.contains(&&*expect.id) {
             let message = format!("`{}` is an expectation that every scenario has by itself", expect.id);
@@ -243,7 +244,7 @@ impl<'s> Names<'s> {
                 }
             }
             Claim::OnlyVictims(ids) | Claim::Survives(ids) | Claim::KillOrder(ids) => {
-                self.each_actor(ids, mentioned, path);
+                self.each_actor(ids, path);
             }
             Claim::Metric(claim) => {
                 self.metric(&claim.metric, path);
@@ -263,15 +264,16 @@ impl<'s> Names<'s> {
                 self.known("cgroup", &claim.watches, &cgroups, &join(path, &["watches".into()]));
             }
             Claim::Earlyoom(claim) => {
-                self.each_actor(&claim.selects, mentioned, &join(path, &["selects".into()]));
-                self.each_actor(&claim.never, mentioned, &join(path, &["never".into()]));
+                self.each_actor(&claim.selects, &join(path, &["selects".into()]));
+                self.each_actor(&claim.never, &join(path, &["never".into()]));
             }
         }
     }
 
-    fn each_actor(&mut self, ids: &[Id], known: &[&str], path: &[Step<'_>]) {
+    fn each_actor(&mut self, ids: &[Id], path: &[Step<'_>]) {
+        let known = self.mentioned();
         for (index, id) in ids.iter().enumerate() {
-            self.known("actor", id, known, &join(path, &[index.into()]));
+            self.known("actor", id, &known, &join(path, &[index.into()]));
         }
     }
 
@@ -319,12 +321,12 @@ impl<'s> Names<'s> {
     /// They may speak of what runs in the twin, and their names must not hide one of the scenario's.
     fn twin_expectations(&mut self, twin: &'s Twin, index: usize) {
         let base = std::mem::take(&mut self.actors);
+        let added = std::mem::take(&mut self.added);
         let kept = base.iter().copied().filter(|actor| !twin.drop.iter().any(|id| *id == **actor));
         self.actors = kept.chain(twin.added.iter().map(|actor| &*actor.id)).collect();
-        let actors = self.actors.clone();
         for (at, expect) in twin.expects.iter().enumerate() {
             let path: [Step<'_>; 4] = ["twin".into(), index.into(), "expect".into(), at.into()];
-            self.expectation(expect, &path, &actors);
+            self.expectation(expect, &path);
             let of_scenario = self.scenario.expects.iter().any(|other| other.id == expect.id);
             if of_scenario {
                 self.error(
@@ -339,6 +341,6 @@ impl<'s> Names<'s> {
                 );
             }
         }
-        self.actors = base;
+        (self.actors, self.added) = (base, added);
     }
 }

@@ -66,6 +66,36 @@ fn a_twin_drops_and_adds_actors_and_merges_requirements() {
 }
 
 #[test]
+fn a_twin_changes_and_drops_earlyoom() {
+    let scenario = Scenario::parse("every-key", EVERY_KEY).unwrap();
+    let before = scenario.earlyoom.clone().unwrap();
+    assert_eq!((before.release, before.duration), (earlyoom::Moment::Hold, Some(Span::seconds(2))));
+    let after = scenario.twin("other").unwrap().earlyoom.unwrap();
+    assert_eq!((after.avoid.as_deref(), after.kill_memory), (None, 2));
+    assert_eq!(Earlyoom { avoid: before.avoid.clone(), kill_memory: 1, ..after }, before);
+    assert_eq!(scenario.twin("quiet").unwrap().earlyoom, None);
+}
+
+#[test]
+fn a_twin_has_its_own_expectations_at_the_end() {
+    let scenario = Scenario::parse("every-key", EVERY_KEY).unwrap();
+    let twin = scenario.twin("other").unwrap();
+    let (own, base) = twin.expects.split_last().unwrap();
+    assert_eq!((base, &*own.id), (&scenario.expects[..], "first"));
+    assert!(!scenario.expectation_ids().contains(&"first".to_owned()));
+    assert!(twin.expectation_ids().contains(&"first".to_owned()));
+}
+
+#[test]
+fn a_twin_without_swap_throttles_none() {
+    let scenario = Scenario::parse("every-key", EVERY_KEY).unwrap();
+    assert_eq!(scenario.twin("other").unwrap().requires.swap_rate, Some(Bytes(60 << 20)));
+    let text = EVERY_KEY.replace("requires = { swap = \"256M\"", "requires = { swap = \"none\"");
+    let scenario = Scenario::parse("every-key", &text).unwrap();
+    assert_eq!(scenario.twin("other").unwrap().requires.swap_rate, None);
+}
+
+#[test]
 fn an_unknown_twin_is_refused_with_the_known_ones() {
     let error = shipped().twin("cap-remove").unwrap_err();
     assert_eq!(
@@ -98,6 +128,8 @@ fn words_are_stored_as_they_are_written() {
     same::<actor::HugePages>();
     same::<actor::Text>();
     same::<expectation::Killer>();
+    same::<earlyoom::Moment>();
+    same::<expectation::Trigger>();
     same::<expectation::Signal>();
     same::<expectation::Phase>();
     same::<expectation::BoundKind>();

@@ -166,7 +166,10 @@ fn read_set(node: &Node<'_>, reader: &mut Reader, base: &Base<'_>) -> Option<Cha
                     let changed = earlyoom.get_or_insert_with(|| entries.clone());
                     changed.insert(Spanned::new(key.span(), Cow::Borrowed(setting)), value.clone());
                 }
-                None => refuse_target(key, value, reader, base),
+                None => {
+                    let message = format!("there is no [earlyoom] in this scenario whose `{setting}` could change");
+                    reader.error(key.span(), message);
+                }
             },
             Some((name, setting)) => match base.actors.iter().find(|(actor, _)| **actor == *name) {
                 Some((actor, entries)) => {

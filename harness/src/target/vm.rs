@@ -194,6 +194,10 @@ fn provide(vm: &Vm, case: &Case) -> Result<(), VmError> {
     if matches!(scenario.requires.swap, Some(SwapNeed::AtLeast(_))) {
         run(Command::new("swapon").arg(SWAP))?;
     }
+    if let Some(rate) = scenario.requires.swap_rate {
+        vm.throttle_swap(rate.0)?;
+        run(Command::sh(format!("echo 'swap-rate = \"{}\"' >> {}", rate.0, crate::guard::POLICY_PATH)))?;
+    }
     for unit in &scenario.requires.units {
         run(Command::new("systemctl").arg("start").arg(unit.to_string()))?;
     }

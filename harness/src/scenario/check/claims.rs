@@ -247,9 +247,9 @@ fn fits_actor(checker: &mut Checker<'_>, metric: &Metric, path: &[Step<'_>]) {
     };
     let fits = match metric.info.name {
         "accepted" => kind == Kind::TcpServer,
-        "steps" | "step.max" => kind == Kind::Balloon,
-        "wakeups" => !matches!(kind, Kind::Balloon | Kind::Sleeper),
-        "gap.p99" | "gap.max" => kind != Kind::Sleeper,
+        "touched" => kind == Kind::Balloon,
+        // It never sleeps.
+        "wakeups" => kind != Kind::Spinner,
         _ => true,
     };
     if !fits {

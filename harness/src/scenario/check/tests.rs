@@ -207,6 +207,52 @@ fn what_must_not_be_contained_may_take_everything() {
     assert_eq!(problems(&text), Vec::<String>::new());
 }
 
+/// The press that empties a machine may be unkillable, a balloon under a cap may not: there the kernel would loop.
+#[rstest]
+#[case("MemoryMax = \"512M\"", "MemoryMax = \"512M\"", true)]
+#[case("in = \"work\"", "in = \"system.slice\"", false)]
+#[case("MemoryMax = \"512M\"", "MemoryMax = \"infinity\"", false)]
+fn an_unkillable_balloon_of_a_destructive_scenario_has_no_cap(
+    #[case] from: &str,
+    #[case] to: &str,
+    #[case] refused: bool,
+) {
+    let text = FINE
+        .replace("\"contained\"", "\"destructive\"")
+        .replace("text = \"pinned\"", "text = \"pinned\"\nOOMScoreAdjust = -1000");
+    let found = problems(&text.replace(from, to));
+    assert_eq!(found.iter().any(|problem| problem.contains("can never be killed")), refused, "{found:#?}");
+}
+
+#[test]
+fn the_control_has_gaps_of_its_own() {
+    let text = FINE.replace("kind = \"heartbeat\"", "kind = \"sleeper\"").replace("every = \"20ms\"", "");
+    let text = text.replace(
+        "metric = \"host:swap.out\"\nmax-delta = 0",
+        "metric = \"canary:gap.max\"\nmax = \"1s\"",
+    );
+    assert_eq!(problems(&text), Vec::<String>::new());
+}
+
+/// What a twin must show is checked as it runs: with the machine and the killers of the twin.
+#[rstest]
+#[case("kill = { victim = \"hog\", by = \"memcg\", limit = \"work\" }", "error: in twin `off`: `work` has no MemoryMax")]
+#[case("metric = \"host:swap.out\"\nmin-delta = 0", "error: in twin `off`: `min-delta` of 0 cannot fail")]
+#[case("kill-order = [\"hog\", \"hog\"]", "error: in twin `off`: `hog` cannot be killed twice")]
+#[case("oomd = { watches = \"work\", trigger = \"pressure\" }", "error: in twin `off`: systemd-oomd does not watch")]
+#[case("earlyoom = { selects = [\"hog\"] }", "error: in twin `off`: no earlyoom runs")]
+fn a_claim_of_a_twin_is_checked_in_the_twin(#[case] claim: &str, #[case] expected: &str) {
+    let found = problems(&format!("{FINE}[[twin.expect]]\nid = \"own\"\n{claim}\n"));
+    assert!(found.iter().any(|problem| problem.starts_with(expected)), "{found:#?}");
+}
+
+/// The scenario's own claim that fails in the twin does not contradict the twin's.
+#[test]
+fn a_twin_may_claim_what_the_scenario_denies() {
+    let text = format!("{FINE}[[twin.expect]]\nid = \"own\"\nsurvives = [\"hog\"]\n");
+    assert_eq!(problems(&text), Vec::<String>::new());
+}
+
 #[test]
 fn the_victim_must_run_under_the_limit_that_kills_it() {
     let text = FINE

@@ -1,8 +1,11 @@
 //! Properties must fit the unit they are set on, and actors must not turn a cap into a livelock.
 
 use super::Checker;
-use crate::scenario::actor::OomScoreAdjust;
+use crate::scenario::actor::{Actor, OomScoreAdjust};
+use crate::scenario::cgroup::Place;
+use crate::scenario::limit::Limit;
 use crate::scenario::property::PropertyName;
+use crate::scenario::safety::Safety;
 
 /// The oldest systemd that is supported; what needs a newer one must say so.
 const OLDEST_SYSTEMD: u32 = 252;
@@ -53,10 +56,11 @@ pub(super) fn check(checker: &mut Checker<'_>) {
     }
 }
 
-/// Only a twin may break the cap in this way.
+/// Only a twin may break the cap in this way. Where nothing may be capped, such a balloon presses on the machine.
 fn unkillable(checker: &mut Checker<'_>) {
     for (index, actor) in checker.scenario.actors.iter().enumerate() {
-        if actor.oom_score_adjust == OomScoreAdjust::NEVER && actor.balloon().is_some() {
+        let never = actor.oom_score_adjust == OomScoreAdjust::NEVER && actor.balloon().is_some();
+        if never && (checker.scenario.safety != Safety::Destructive || capped(checker, actor)) {
             let path = ["actor".into(), index.into(), "OOMScoreAdjust".into()];
             let problem = checker.error(&path, format!("balloon `{}` can never be killed", actor.id));
             problem.notes.push(
@@ -68,4 +72,13 @@ fn unkillable(checker: &mut Checker<'_>) {
                 .push("that belongs in a twin: set = { \"ACTOR.OOMScoreAdjust\" = -1000 }".to_owned());
         }
     }
+}
+
+/// Whether a declared cap is around the actor.
+fn capped(checker: &Checker<'_>, actor: &Actor) -> bool {
+    let Place::Cgroup(id) = &actor.place else {
+        return false;
+    };
+    let mut caps = checker.chain(id).0.into_iter().filter_map(|id| checker.scenario.limit(id, "MemoryMax"));
+    caps.any(|cap| cap != Limit::Infinity)
 }

@@ -1,0 +1,102 @@
+//! What earlyoom logs → whom it chose, and with which signal.
+//!
+//! The process name is chosen by the process: it stands in quotes and may hold anything, so it is read up to the last
+//! quote before the score. Formats: 1.7 `badness N, VmRSS N MiB`, 1.8 `oom_score N, VmRSS N MiB, cmdline "…"`, 1.9 with
+//! `oom_score_adj` in between.
+
+/// One choice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// `SIGTERM` or `SIGKILL`.
+    pub signal: String,
+    /// Process id.
+    pub pid: u32,
+    /// The name as the kernel has it, at most 15 bytes.
+    pub comm: String,
+    /// `oom_score` after preference and avoidance.
+    pub score: i64,
+    /// Resident memory, MiB.
+    pub rss_mib: i64,
+}
+
+/// Reads a `sending SIG… to process …` line; any other line is none.
+#[must_use]
+pub fn selection(line: &str) -> Option<Selection> {
+    let rest = line.strip_prefix("sending ")?;
+    let (signal, rest) = rest.split_once(" to process ")?;
+    let (pid, rest) = rest.split_once(" uid ")?;
+    let (_, rest) = rest.split_once(" \"")?;
+    // From the left: in 1.8 a command line with its own quotes follows. A name cannot hold this mark and a number.
+    let (comm, score) = ["\": badness ", "\": oom_score "].iter().find_map(|mark| rest.split_once(mark))?;
+    let (score, rest) = score.split_once(',')?;
+    let rss = rest.split_once("VmRSS ")?.1;
+    Some(Selection {
+        signal: signal.strip_prefix("SIG").map(|_| signal.to_owned())?,
+        pid: pid.parse().ok()?,
+        comm: comm.to_owned(),
+        score: score.trim().parse().ok()?,
+        rss_mib: rss.split_once(" MiB")?.0.trim().parse().ok()?,
+    })
+}
+
+/// Whether a line says that the run kills nobody.
+#[must_use]
+pub fn is_dry_run(line: &str) -> bool {
+    line.starts_with("dryrun mode enabled")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::v1_7(
+        "sending SIGTERM to process 393 uid 0 \"hog\": badness 883, VmRSS 51 MiB",
+        "SIGTERM",
+        393,
+        "hog",
+        883,
+        51
+    )]
+    #[case::v1_8(
+        "sending SIGKILL to process 517 uid 0 \"hog\": oom_score 884, VmRSS 51 MiB, cmdline \"/usr/local/bin/hog 50 0 100\"",
+        "SIGKILL",
+        517,
+        "hog",
+        884,
+        51
+    )]
+    #[case::v1_9(
+        "sending SIGTERM to process 9 uid 1000 \"a b\": oom_score -3, oom_score_adj -300, VmRSS 7 MiB, cmdline \"x\"",
+        "SIGTERM", 9, "a b", -3, 7
+    )]
+    #[case::a_name_that_imitates_a_line(
+        "sending SIGTERM to process 9 uid 0 \"a\" uid 1 \"b\": badness 1, VmRSS 2 MiB",
+        "SIGTERM",
+        9,
+        "a\" uid 1 \"b",
+        1,
+        2
+    )]
+    fn each_version_is_read(
+        #[case] line: &str,
+        #[case] signal: &str,
+        #[case] pid: u32,
+        #[case] comm: &str,
+        #[case] score: i64,
+        #[case] rss_mib: i64,
+    ) {
+        let expected = Selection { signal: signal.into(), pid, comm: comm.into(), score, rss_mib };
+        assert_eq!(selection(line), Some(expected));
+    }
+
+    #[rstest]
+    #[case("mem avail:  1810 of  1943 MiB (93.15%), swap free:    0 of    0 MiB ( 0.00%)")]
+    #[case("low memory! at or below SIGTERM limits: mem 99.00%, swap 100.00%")]
+    #[case("sending SIGTERM when mem <= 10.00% and swap <= 10.00%,")]
+    #[case("process 9 exited after 0.3 seconds")]
+    fn other_lines_choose_nobody(#[case] line: &str) {
+        assert_eq!(selection(line), None);
+    }
+}

@@ -1,0 +1,68 @@
+//! The claim about whom earlyoom chooses, from its own log.
+
+use reports::outcome::Verdict;
+use reports::report::Finding;
+
+use super::{View, found};
+use crate::earlyoom::{Selection, is_dry_run, selection};
+use crate::plan::claim::EarlyoomClaim;
+use crate::record::Event;
+
+pub(super) fn judge(view: &View<'_>, id: &str, claim: &EarlyoomClaim) -> Finding {
+    let lines: Vec<&str> = view
+        .all(|event| match event {
+            Event::DaemonLine { daemon, line } if daemon == "earlyoom" => Some(line.as_str()),
+            _ => None,
+        })
+        .into_iter()
+        .map(|(_, line)| line)
+        .collect();
+    let selections: Vec<Selection> = lines.iter().filter_map(|line| selection(line)).collect();
+    let (verdict, observed) = observe(view, claim, &lines, &selections);
+    let mut expected = format!("chooses {}", claim.selects.join(" or "));
+    if !claim.never.is_empty() {
+        expected += &format!(", never {}", claim.never.join(", "));
+    }
+    if !claim.signals.is_empty() {
+        expected += &format!(", with {}", claim.signals.join(" and "));
+    }
+    found(id, "earlyoom chooses whom it should".into(), verdict, expected, observed)
+}
+
+fn observe(
+    view: &View<'_>,
+    claim: &EarlyoomClaim,
+    lines: &[&str],
+    selections: &[Selection],
+) -> (Verdict, String) {
+    if lines.is_empty() {
+        return (Verdict::Inconclusive, "earlyoom logged nothing".into());
+    }
+    if selections.is_empty() {
+        return (Verdict::Fail, format!("chose nobody; its last words: {}", lines[lines.len() - 1]));
+    }
+    let pids =
+        |actors: &[String]| -> Vec<u32> { actors.iter().filter_map(|actor| view.pid(actor)).collect() };
+    let (allowed, forbidden) = (pids(&claim.selects), pids(&claim.never));
+    let show = |choice: &Selection| format!("{} to {} (pid {})", choice.signal, choice.comm, choice.pid);
+    let wrong = selections
+        .iter()
+        .find(|choice| forbidden.contains(&choice.pid))
+        .or_else(|| selections.iter().find(|choice| !allowed.contains(&choice.pid)));
+    if let Some(choice) = wrong {
+        return (Verdict::Fail, format!("{} of {} choices: {}", 1, selections.len(), show(choice)));
+    }
+    let seen = |signal: &String| selections.iter().any(|choice| choice.signal == *signal);
+    if let Some(choice) =
+        selections.iter().find(|choice| !claim.signals.is_empty() && !claim.signals.contains(&choice.signal))
+    {
+        return (Verdict::Fail, show(choice));
+    }
+    let missing: Vec<&str> =
+        claim.signals.iter().filter(|signal| !seen(signal)).map(String::as_str).collect();
+    if !missing.is_empty() {
+        return (Verdict::Fail, format!("never sent {}", missing.join(", ")));
+    }
+    let dry = if lines.iter().any(|line| is_dry_run(line)) { "dry run, " } else { "" };
+    (Verdict::Pass, format!("{dry}{} choices, first {}", selections.len(), show(&selections[0])))
+}
