@@ -1,0 +1,215 @@
+//! Who killed the hog: one witness at a time is silenced, or lies.
+
+use harness::kmsg::oom::Scope;
+use harness::record::Event;
+use harness::record::event::{ActorEnd, When};
+use reports::outcome::{Killer, Verdict};
+use reports::report::Agreement::{Agrees, Contradicts, Missing};
+use rstest::rstest;
+
+use crate::built::{CANARY, HOG, KILLED, MIB, RUN_SLICE, Run, agreement, finding, hog, running, verdict_of};
+
+#[test]
+fn a_kill_at_the_own_limit_with_every_witness_passes() {
+    let judgement = Run::claiming(KILLED).judged();
+    let kill = hog(&judgement);
+    assert_eq!((kill.killer, kill.limit.as_deref()), (Killer::Memcg, Some("work")));
+    assert_eq!(kill.at_bytes, Some(512 * MIB));
+    // Released at 3 s, seen dead at 5.4 s; logged at 5.300 s, recorded at 5.303 s.
+    assert_eq!((kill.after_ms, kill.latency_us), (Some(2400), Some(3000)));
+    for witness in ["kernel log", "memory.events", "wait status", "systemd"] {
+        assert_eq!(agreement(kill, witness), Some(Agrees), "{witness}");
+    }
+    assert_eq!(verdict_of(&judgement, "killed"), Verdict::Pass);
+    assert_eq!((judgement.verdict, judgement.reason), (Verdict::Pass, None));
+}
+
+#[rstest]
+#[case::records_lost(Some(Event::KernelLogLost { records: 40 }), true, "40 records were lost")]
+#[case::not_readable(Some(Event::KernelLogUnavailable { reason: "EPERM".into() }), false, "EPERM")]
+#[case::not_read_to_its_end(None, false, "not read to its end")]
+fn without_the_kernel_log_the_kill_is_still_attributed_and_the_gap_is_shown(
+    #[case] gap: Option<Event>,
+    #[case] drained: bool,
+    #[case] words: &str,
+) {
+    let mut run = Run::claiming(KILLED);
+    run.no_kernel_oom();
+    if !drained {
+        run.drop(|event| matches!(event, Event::KernelLogDrained { .. }));
+    }
+    if let Some(gap) = gap {
+        run.add(5_350_000, gap);
+    }
+    let judgement = run.judged();
+    let kill = hog(&judgement);
+    assert_eq!((kill.killer, kill.limit.as_deref()), (Killer::Memcg, Some("work")));
+    let log = kill.witnesses.iter().find(|witness| witness.name == "kernel log").expect("it is named");
+    assert_eq!(log.agrees, Missing);
+    assert!(log.says.contains(words), "{}", log.says);
+    assert_eq!(judgement.verdict, Verdict::Pass);
+}
+
+#[test]
+fn a_log_without_its_rate_limited_summary_still_speaks() {
+    let mut run = Run::claiming(KILLED);
+    run.no_kernel_oom();
+    run.logged_kill(Scope::Memcg, HOG, "balloon");
+    let judgement = run.judged();
+    assert_eq!(agreement(hog(&judgement), "kernel log"), Some(Agrees));
+    assert_eq!(hog(&judgement).limit.as_deref(), Some("work"), "the counters name the limit");
+    assert_eq!(judgement.verdict, Verdict::Pass);
+}
+
+#[test]
+fn when_no_witness_names_the_limit_the_claim_of_one_is_open() {
+    let mut run = Run::claiming(KILLED);
+    run.no_kernel_oom();
+    run.logged_kill(Scope::Memcg, HOG, "balloon");
+    run.column("work:memory.events.local.oom", |_| None);
+    let judgement = run.judged();
+    assert_eq!((hog(&judgement).killer, hog(&judgement).limit.clone()), (Killer::Memcg, None));
+    assert_eq!(verdict_of(&judgement, "killed"), Verdict::Inconclusive);
+}
+
+#[test]
+fn a_hog_killed_by_hand_fails() {
+    let mut run = Run::claiming(KILLED);
+    run.hog_ends(Some(ActorEnd::Signalled(9)), "signal");
+    let judgement = run.judged();
+    assert_eq!(hog(&judgement).killer, Killer::Signal);
+    assert_eq!(verdict_of(&judgement, "killed"), Verdict::Fail);
+    assert_eq!(judgement.verdict, Verdict::Fail);
+}
+
+/// SIGKILL may come from a daemon whose words were not read: then it is open who sent it, but it was not the kernel.
+#[test]
+fn a_sigkill_is_nobodys_while_a_daemon_that_was_not_heard_may_have_sent_it() {
+    let mut run = Run::claiming(KILLED);
+    run.hog_ends(Some(ActorEnd::Signalled(9)), "signal");
+    run.plan_mut().daemons.machine_earlyoom = true;
+    let judgement = run.judged();
+    assert_eq!(hog(&judgement).killer, Killer::Unknown);
+    assert_eq!(verdict_of(&judgement, "killed"), Verdict::Inconclusive);
+}
+
+#[test]
+fn a_machine_wide_kill_is_not_the_limits() {
+    let mut run = Run::claiming(KILLED);
+    run.no_kernel_oom();
+    let cgroup = run.cgroup_of("hog");
+    run.logged_summary(None, &cgroup, HOG);
+    run.logged_kill(Scope::Global, HOG, "balloon");
+    run.counts("work:memory.events.oom", 0);
+    run.counts("work:memory.events.local.oom", 0);
+    let judgement = run.judged();
+    assert_eq!((hog(&judgement).killer, hog(&judgement).limit.clone()), (Killer::Global, None));
+    assert_eq!(judgement.verdict, Verdict::Fail);
+}
+
+#[test]
+fn the_right_victim_at_the_wrong_limit_fails() {
+    let mut run = Run::claiming(KILLED);
+    run.no_kernel_oom();
+    let cgroup = run.cgroup_of("hog");
+    run.logged_summary(Some(RUN_SLICE), &cgroup, HOG);
+    run.logged_kill(Scope::Memcg, HOG, "balloon");
+    run.counts("work:memory.events.local.oom", 0);
+    run.counts("run:memory.events.local.oom", 1);
+    run.column("run:memory.peak", |_| Some(650 * MIB));
+    let judgement = run.judged();
+    assert_eq!(hog(&judgement).limit.as_deref(), Some("run"));
+    assert_eq!(verdict_of(&judgement, "killed"), Verdict::Fail);
+}
+
+#[test]
+fn witnesses_that_name_different_limits_leave_it_open() {
+    let mut run = Run::claiming(KILLED);
+    run.no_kernel_oom();
+    let cgroup = run.cgroup_of("hog");
+    run.logged_summary(Some(RUN_SLICE), &cgroup, HOG);
+    let judgement = run.judged();
+    let kill = hog(&judgement);
+    assert_eq!(kill.killer, Killer::Unknown);
+    assert_eq!(agreement(kill, "kernel log"), Some(Contradicts));
+    assert_eq!(agreement(kill, "memory.events"), Some(Contradicts));
+    assert_eq!(judgement.verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn one_witness_alone_names_nobody() {
+    let mut run = Run::claiming(KILLED);
+    run.hog_ends(Some(ActorEnd::Signalled(9)), "success");
+    run.add(5_350_000, Event::KernelLogLost { records: 1 });
+    run.column("work:memory.events.oom_kill", |_| None);
+    let judgement = run.judged();
+    assert_eq!(hog(&judgement).killer, Killer::Unknown);
+    assert_eq!(judgement.verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn a_hog_that_leaves_by_itself_was_not_killed() {
+    let mut run = Run::claiming(KILLED);
+    run.hog_ends(Some(ActorEnd::Exited(0)), "success");
+    let judgement = run.judged();
+    assert_eq!(hog(&judgement).killer, Killer::Exit);
+    assert_eq!(judgement.verdict, Verdict::Fail);
+}
+
+#[test]
+fn a_hog_that_lives_at_its_limit_was_not_killed() {
+    let mut run = Run::claiming(KILLED);
+    run.hog_ends(None, "success");
+    run.counts("work:memory.events.max", 99);
+    run.counts("work:memory.events.oom", 98);
+    let judgement = run.judged();
+    assert!(judgement.kills.is_empty());
+    let found = finding(&judgement, "killed");
+    assert_eq!(found.verdict, Verdict::Fail);
+    assert_eq!(found.observed, "hog was still alive at the end (work: max +99, oom +98, oom_kill +0)");
+}
+
+#[test]
+fn a_hog_that_was_seen_neither_dead_nor_alive_leaves_it_open() {
+    let mut run = Run::claiming(KILLED);
+    run.hog_ends(None, "success");
+    run.drop(|event| matches!(event, Event::ActorAlive { .. }));
+    assert_eq!(verdict_of(&run.judged(), "killed"), Verdict::Inconclusive);
+}
+
+#[rstest]
+#[case::at_the_edge(523 * MIB - MIB, Verdict::Pass)]
+#[case::beyond_it(523 * MIB, Verdict::Fail)]
+#[case::below_it(501 * MIB, Verdict::Fail)]
+fn the_size_at_the_kill_must_be_within_two_percent(#[case] peak: u64, #[case] verdict: Verdict) {
+    // 2 % of 512 MiB are 10.24 MiB: from 501.76 to 522.24 MiB.
+    let mut run = Run::claiming(KILLED);
+    run.column("work:memory.peak", |_| Some(peak));
+    assert_eq!(verdict_of(&run.judged(), "killed"), verdict);
+}
+
+#[test]
+fn another_signal_than_the_claimed_one_fails() {
+    let claim = KILLED.replace("by = \"memcg\", limit = \"work\",", "by = \"signal\", signal = \"SIGTERM\",");
+    let mut run = Run::claiming(&claim);
+    run.hog_ends(Some(ActorEnd::Signalled(9)), "signal");
+    let judgement = run.judged();
+    assert_eq!(finding(&judgement, "killed").observed, "hog ended by signal with signal 9");
+    assert_eq!(verdict_of(&judgement, "killed"), Verdict::Fail);
+}
+
+/// Outside the run's slice each actor has a scope with a cap of its own, which nobody samples: its slice counts the
+/// kill and no `oom`, just as for a machine-wide one.
+#[test]
+fn a_bystander_at_its_own_cap_was_not_killed_by_the_machine() {
+    let mut run = Run::claiming(KILLED);
+    let cgroup = run.cgroup_of("canary");
+    run.drop(|event| matches!(event, Event::ActorAlive { .. }));
+    run.add(5_500_000, Event::ActorEnded { actor: "canary".into(), end: ActorEnd::Signalled(9) });
+    run.logged_summary(Some(&cgroup), &cgroup, CANARY);
+    run.counts("system.slice:memory.events.oom_kill", 1);
+    let unit = run.plan().actors[1].unit.clone();
+    run.unit(&unit, When::After, Some(running("failed", "oom-kill")));
+    let kills = run.judged().kills;
+    assert_eq!((kills[1].killer, kills[1].limit.as_deref()), (Killer::Memcg, Some(&*cgroup)));
+}

@@ -1,0 +1,378 @@
+//! A record built in code: a run of a small scenario in which everything went as it should, to be changed by each test.
+//!
+//! Time line: baseline at 1 s, climb at 3 s, hold at 5 s, the hog dies at 5.4 s, settle at 6 s, cleanup at 7 s;
+//! samples every half second from 1 s to 6.5 s.
+
+use std::sync::Arc;
+
+use harness::host::HostFacts;
+use harness::judge::{Judgement, judge};
+use harness::kmsg::oom::{Constraint, OomEvent, Scope};
+use harness::plan::plan;
+use harness::record::event::{ActorEnd, ActorStatus, AnswerResult, EndReason, Mark, UnitState, When};
+use harness::record::{Event, Record, Samples, Stamped};
+use harness::scenario::Scenario;
+use harness::target::Case;
+use reports::outcome::Verdict;
+use reports::report::{Agreement, Finding, Kill};
+
+pub(crate) const MIB: u64 = 1 << 20;
+pub(crate) const HOG: u32 = 215;
+pub(crate) const CANARY: u32 = 216;
+/// When the hog is seen dead.
+pub(crate) const DEATH: u64 = 5_400_000;
+
+/// The claim of `hard-cap-kill`.
+pub(crate) const KILLED: &str = r#"
+[[expect]]
+id = "killed"
+kill = { victim = "hog", by = "memcg", limit = "work", at = { percent = 100, of = "work.MemoryMax", within-percent = 2 } }
+"#;
+
+const SCENARIO: &str = r#"
+schema = 1
+title = "A runaway dies at its own ceiling"
+source = "a test"
+safety = "contained"
+deadline = "90s"
+observe = "20s"
+
+[cgroup.work]
+MemoryMax = "512M"
+MemorySwapMax = "0"
+
+[[actor]]
+id = "hog"
+kind = "balloon"
+in = "work"
+size = "600M"
+text = "pinned"
+
+[[actor]]
+id = "canary"
+kind = "heartbeat"
+in = "system.slice"
+every = "20ms"
+
+[protect]
+units = ["ssh.service", "cron.service"]
+answer = [{ tcp-banner = "127.0.0.1:22", within = "2s" }]
+
+[reached]
+metric = "work:memory.peak"
+min = "486M"
+within = "10s"
+"#;
+
+const TWIN: &str = r#"
+[[twin]]
+id = "broken"
+set = { "work.MemorySwapMax" = "infinity" }
+must-fail = ["killed"]
+"#;
+
+/// The cgroup of the run's own slice.
+pub(crate) const RUN_SLICE: &str = "/bulkhead.slice/bulkhead-r1.slice";
+
+/// A run under construction.
+pub(crate) struct Run {
+    pub(crate) record: Record,
+}
+
+impl Run {
+    /// The green run of a scenario with these expectations, as written.
+    pub(crate) fn claiming(expect: &str) -> Self {
+        Self::of(&format!("{SCENARIO}{expect}"), None)
+    }
+
+    /// The same with a band: `MemoryHigh` at 384 MiB.
+    pub(crate) fn with_band(expect: &str) -> Self {
+        let text = SCENARIO.replace("MemoryMax = \"512M\"", "MemoryHigh = \"384M\"\nMemoryMax = \"512M\"");
+        Self::of(&format!("{text}{expect}"), None)
+    }
+
+    /// The green run of the twin that must turn `killed` red.
+    pub(crate) fn twin() -> Self {
+        Self::of(&format!("{SCENARIO}{KILLED}{TWIN}"), Some("broken"))
+    }
+
+    fn of(text: &str, twin: Option<&str>) -> Self {
+        let scenario =
+            Scenario::parse("built.toml", text).unwrap_or_else(|invalid| panic!("{invalid}\n{text}"));
+        let facts = HostFacts {
+            memory_total: Some(2048 * MIB),
+            systemd_oomd_active: Some(false),
+            earlyoom_active: Some(false),
+            ..HostFacts::default()
+        };
+        let case = Case { scenario: Arc::new(scenario), twin: twin.map(str::to_owned), run: 1 };
+        let mut head = case.head(None);
+        let run = match twin {
+            None => (*case.scenario).clone(),
+            Some(id) => case.scenario.twin(id).expect("the twin"),
+        };
+        head.plan = Some(plan(&run, twin, &facts, "r1").expect("a plan"));
+        head.host = Some(facts);
+        let record = Record { head, events: Vec::new(), samples: Samples::default() };
+        let mut run = Self { record };
+        run.green();
+        run
+    }
+
+    fn green(&mut self) {
+        for (mark, at) in [
+            (Mark::Setup, 0),
+            (Mark::Baseline, 1_000_000),
+            (Mark::Climb, 3_000_000),
+            (Mark::Hold, 5_000_000),
+            (Mark::Settle, 6_000_000),
+            (Mark::Cleanup, 7_100_000),
+        ] {
+            self.add(at, Event::Phase { phase: mark });
+        }
+        self.add(100, Event::UnitStarted { unit: "bulkhead-r1.slice".into(), cgroup: RUN_SLICE.into() });
+        self.placed("hog", HOG, "balloon");
+        self.placed("canary", CANARY, "bystander");
+        for when in [When::Before, When::After] {
+            for unit in ["ssh.service", "cron.service"] {
+                self.unit(unit, when, Some(running("running", "success")));
+            }
+        }
+        for at in 1..=6 {
+            self.answer(at * 1_000_000 + 1, AnswerResult::Answered { took_us: 31_000 });
+        }
+        self.killed_by_its_limit();
+        self.add(6_500_000, Event::ActorAlive { actor: "canary".into(), pid: CANARY });
+        self.add(6_900_000, Event::KernelLogDrained { records: 9 });
+        self.add(7_000_000, Event::Ended { reason: EndReason::BalloonsEnded });
+        self.add(8_000_000, Event::Cleanup { left: Vec::new() });
+        self.counters_at_rest();
+        self.counted_as_its_limit();
+    }
+
+    fn placed(&mut self, actor: &str, pid: u32, comm: &str) {
+        let cgroup = self.cgroup_of(actor);
+        let (actor, comm) = (actor.to_owned(), comm.to_owned());
+        self.add(200, Event::ActorPlaced { actor, pid, cgroup, oom_score_adj: 0, comm });
+    }
+
+    /// The cgroup of an actor, as planned.
+    pub(crate) fn cgroup_of(&self, actor: &str) -> String {
+        self.plan().actors.iter().find(|planned| planned.id == actor).expect("an actor").cgroup.clone()
+    }
+
+    pub(crate) fn plan(&self) -> &harness::plan::Plan {
+        self.record.head.plan.as_ref().expect("a plan")
+    }
+
+    /// The cgroup whose limit the hog hits.
+    pub(crate) fn work(&self) -> String {
+        self.plan().cgroups[0].cgroup.clone()
+    }
+
+    pub(crate) fn plan_mut(&mut self) -> &mut harness::plan::Plan {
+        self.record.head.plan.as_mut().expect("a plan")
+    }
+
+    /// Adds an event; the record is put in order of time when it is judged.
+    pub(crate) fn add(&mut self, at_us: u64, event: Event) {
+        self.record.events.push(Stamped { at_us, event });
+    }
+
+    /// Takes away every event that `is` says.
+    pub(crate) fn drop(&mut self, is: impl Fn(&Event) -> bool) {
+        self.record.events.retain(|stamped| !is(&stamped.event));
+    }
+
+    /// The hog's end as every witness but the counters tells it.
+    fn killed_by_its_limit(&mut self) {
+        let (limit, cgroup) = (self.work(), self.cgroup_of("hog"));
+        self.logged_summary(Some(&limit), &cgroup, HOG);
+        self.logged_kill(Scope::Memcg, HOG, "balloon");
+        self.add(DEATH, Event::ActorEnded { actor: "hog".into(), end: ActorEnd::Signalled(9) });
+        let unit = self.plan().actors[0].unit.clone();
+        self.unit(&unit, When::After, Some(running("failed", "oom-kill")));
+    }
+
+    /// Forgets everything that speaks of the hog's end, and lets it end in another way.
+    pub(crate) fn hog_ends(&mut self, end: Option<ActorEnd>, result: &str) {
+        self.no_kernel_oom();
+        let unit = self.plan().actors[0].unit.clone();
+        self.drop(|event| match event {
+            Event::ActorEnded { .. } => true,
+            Event::Unit { unit: of, .. } => *of == unit,
+            _ => false,
+        });
+        match end {
+            Some(end) => self.add(DEATH, Event::ActorEnded { actor: "hog".into(), end }),
+            None => self.add(6_500_000, Event::ActorAlive { actor: "hog".into(), pid: HOG }),
+        }
+        let state = if end.is_some() { "dead" } else { "running" };
+        self.unit(&unit, When::After, Some(running(state, result)));
+        self.counters_at_rest();
+    }
+
+    /// Takes the kernel's OOM lines out of the log.
+    pub(crate) fn no_kernel_oom(&mut self) {
+        self.drop(|event| matches!(event, Event::KernelOom { .. }));
+    }
+
+    /// `oom-kill:…`; without a limit, of a machine-wide OOM.
+    pub(crate) fn logged_summary(&mut self, limit: Option<&str>, cgroup: &str, pid: u32) {
+        let oom = OomEvent::Summary {
+            constraint: if limit.is_some() { Constraint::Memcg } else { Constraint::None },
+            oom_memcg: limit.map(|path| path.parse().expect("a path")),
+            global: limit.is_none(),
+            task_memcg: cgroup.parse().expect("a path"),
+            task: "balloon".into(),
+            pid,
+            uid: 0,
+        };
+        self.add(5_303_000, Event::KernelOom { seq: 1, logged_us: Some(5_300_000), oom });
+    }
+
+    /// `Killed process …`.
+    pub(crate) fn logged_kill(&mut self, scope: Scope, pid: u32, comm: &str) {
+        let oom = OomEvent::Killed {
+            scope,
+            pid,
+            comm: comm.into(),
+            total_vm_kb: 620_000,
+            anon_kb: 520_000,
+            file_kb: 2_000,
+            shmem_kb: 0,
+            uid: 0,
+            oom_score_adj: 0,
+        };
+        self.add(5_304_000, Event::KernelOom { seq: 2, logged_us: Some(5_301_000), oom });
+    }
+
+    /// What systemd says of a unit.
+    pub(crate) fn unit(&mut self, unit: &str, when: When, state: Option<UnitState>) {
+        let at = if when == When::Before { 500_000 } else { 6_400_000 };
+        self.add(at, Event::Unit { unit: unit.into(), when, state });
+    }
+
+    /// One probe of what is protected.
+    pub(crate) fn answer(&mut self, at_us: u64, result: AnswerResult) {
+        self.add(at_us, Event::Answer { probe: 0, target: "tcp-banner 127.0.0.1:22".into(), result });
+    }
+
+    /// What a status page says at an edge.
+    pub(crate) fn status(&mut self, actor: &str, at: Mark, gaps: Vec<u64>) {
+        let status = ActorStatus {
+            touched: 0,
+            steps: 0,
+            step_max_ns: 0,
+            gap_max_ns: 0,
+            gaps,
+            accepted: 0,
+            wakeups: 0,
+            error: None,
+        };
+        self.add(0, Event::ActorStatus { actor: actor.into(), at, status });
+    }
+
+    /// Times of the samples, µs.
+    pub(crate) fn ticks() -> impl Iterator<Item = u64> {
+        (2..=13).map(|half| half * 500_000)
+    }
+
+    /// Fills a column, or makes it.
+    pub(crate) fn column(&mut self, name: &str, value: impl Fn(u64) -> Option<u64>) {
+        let samples = &mut self.record.samples;
+        let rows: Vec<u64> = Self::ticks().collect();
+        let width = samples.columns.len();
+        let column = samples.column(name);
+        let mut values = Vec::new();
+        for (row, at) in rows.iter().enumerate() {
+            let mut kept = samples.values.get(row * width..(row + 1) * width).unwrap_or_default().to_vec();
+            match column {
+                Some(index) => kept[index] = value(*at),
+                None => kept.push(value(*at)),
+            }
+            values.extend(kept);
+        }
+        if column.is_none() {
+            samples.columns.push(name.into());
+        }
+        samples.values = values;
+        samples.at_us = rows;
+    }
+
+    /// A counter that is 0 until the hog dies and `count` from then on.
+    pub(crate) fn counts(&mut self, name: &str, count: u64) {
+        self.column(name, |at| Some(if at < 5_300_000 { 0 } else { count }));
+    }
+
+    fn counters_at_rest(&mut self) {
+        for subject in ["work", "run", "system.slice"] {
+            for counter in ["max", "oom", "oom_kill"] {
+                self.counts(&format!("{subject}:memory.events.{counter}"), 0);
+                self.counts(&format!("{subject}:memory.events.local.{counter}"), 0);
+            }
+        }
+        self.counts("host:oom_kill", 0);
+        self.counts("host:swap.out", 0);
+        self.column("work:memory.current", |at| Some(climb(at)));
+        self.column("work:memory.peak", |at| Some(climb(at)));
+        self.column("hog:touched", |at| Some(climb(at)));
+    }
+
+    /// The counters of a kill at the limit of `work`: `oom` where the limit is, `oom_kill` where the victim was.
+    pub(crate) fn counted_as_its_limit(&mut self) {
+        for subject in ["work", "run"] {
+            self.counts(&format!("{subject}:memory.events.oom_kill"), 1);
+        }
+        self.counts("work:memory.events.oom", 1);
+        self.counts("work:memory.events.local.oom", 1);
+        self.counts("host:oom_kill", 1);
+    }
+
+    /// The judge's words on it.
+    pub(crate) fn judged(mut self) -> Judgement {
+        self.record.events.sort_by_key(|stamped| stamped.at_us);
+        judge(&self.record)
+    }
+}
+
+/// 0 until the climb begins, then 256 MiB a second up to 512 MiB.
+pub(crate) fn climb(at_us: u64) -> u64 {
+    at_us.saturating_sub(3_000_000).min(2_000_000) * 512 * MIB / 2_000_000
+}
+
+/// A unit with a life of its own.
+pub(crate) fn running(sub: &str, result: &str) -> UnitState {
+    UnitState {
+        active: if sub == "running" { "active" } else { "failed" }.into(),
+        sub: sub.into(),
+        result: Some(result.into()),
+        invocation_id: Some("83ce018386514abd8f5661e4dc2c449f".into()),
+        main_pid: Some(185),
+        n_restarts: Some(0),
+    }
+}
+
+/// The finding with this id.
+pub(crate) fn finding<'a>(judgement: &'a Judgement, id: &str) -> &'a Finding {
+    judgement
+        .findings
+        .iter()
+        .find(|finding| finding.id == id)
+        .unwrap_or_else(|| panic!("no finding {id}: {judgement:#?}"))
+}
+
+/// The verdict of the finding with this id.
+pub(crate) fn verdict_of(judgement: &Judgement, id: &str) -> Verdict {
+    finding(judgement, id).verdict
+}
+
+/// How the hog ended.
+pub(crate) fn hog(judgement: &Judgement) -> &Kill {
+    judgement.kills.iter().find(|kill| kill.actor.as_deref() == Some("hog")).expect("the hog ended")
+}
+
+/// What a witness of a kill does.
+pub(crate) fn agreement(kill: &Kill, name: &str) -> Option<Agreement> {
+    kill.witnesses.iter().find(|witness| witness.name == name).map(|witness| witness.agrees)
+}

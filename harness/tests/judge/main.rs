@@ -1,0 +1,10 @@
+//! The judge over records: some built event by event, so that each branch can be reasoned out, some saved from guests.
+
+mod attribution;
+mod built;
+mod damaged;
+mod ends;
+mod livelock;
+mod metrics;
+mod protect;
+mod victims;

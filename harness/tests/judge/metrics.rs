@@ -1,0 +1,150 @@
+//! Bounds on metrics, of each kind and in each part of a run.
+
+use balloon::status::bucket;
+use harness::record::event::Mark;
+use reports::outcome::Verdict::{self, Fail, Inconclusive, Pass};
+use rstest::rstest;
+
+use crate::built::{MIB, Run, finding, verdict_of};
+
+fn claim(metric: &str, bounds: &str, during: &str) -> String {
+    format!("\n[[expect]]\nid = \"bound\"\nmetric = \"{metric}\"\n{bounds}\nduring = \"{during}\"\n")
+}
+
+/// Memory of `work`: 0 in the baseline (1 to 3 s), 256 MiB/s in the climb (3 to 5 s), 512 MiB in the hold (5 to 6 s).
+#[rstest]
+#[case::a_maximum("max = \"512M\"", "run", Pass)]
+#[case::a_maximum_too_low("max = \"511M\"", "run", Fail)]
+#[case::a_maximum_elsewhere("max = \"0\"", "baseline", Pass)]
+#[case::a_minimum("min = \"512M\"", "hold", Pass)]
+#[case::a_minimum_too_high("min = \"513M\"", "hold", Fail)]
+#[case::a_minimum_where_it_begins("min = \"1M\"", "climb", Fail)]
+#[case::a_minimum_in_the_stress("min = \"0\"", "stress", Pass)]
+#[case::a_growth("max-delta = \"512M\"", "climb", Pass)]
+#[case::a_growth_too_large("max-delta = \"511M\"", "climb", Fail)]
+#[case::no_growth("max-delta = \"0\"", "hold", Pass)]
+#[case::a_growth_that_is_wanted("min-delta = \"512M\"", "stress", Pass)]
+#[case::a_growth_that_did_not_come("min-delta = \"1M\"", "baseline", Fail)]
+#[case::a_rate("max-rate = \"256M\"", "climb", Pass)]
+#[case::a_rate_too_high("max-rate = \"255M\"", "climb", Fail)]
+#[case::a_rate_that_is_wanted("min-rate = \"256M\"", "climb", Pass)]
+#[case::a_rate_that_is_missing("min-rate = \"1M\"", "hold", Fail)]
+#[case::two_bounds_at_once("max = \"512M\"\nmin = \"512M\"", "hold", Pass)]
+#[case::one_of_two_bounds("max = \"512M\"\nmin = \"513M\"", "hold", Fail)]
+#[case::a_share_of_a_limit("max = { percent = 100, of = \"work.MemoryMax\" }", "run", Pass)]
+#[case::too_small_a_share_of_a_limit("max = { percent = 99, of = \"work.MemoryMax\" }", "run", Fail)]
+fn a_metric_is_held_to_its_bound(#[case] bounds: &str, #[case] during: &str, #[case] verdict: Verdict) {
+    let judgement = Run::claiming(&claim("work:memory.current", bounds, during)).judged();
+    let found = finding(&judgement, "bound");
+    assert_eq!(found.verdict, verdict, "{found:?}");
+}
+
+#[rstest]
+#[case::pressure_as_a_share_of_time("min-rate = \"90%\"", Pass)]
+#[case::pressure_that_is_lower("min-rate = \"91%\"", Fail)]
+fn the_rate_of_a_time_is_a_share(#[case] bounds: &str, #[case] verdict: Verdict) {
+    let mut run = Run::claiming(&claim("work:memory.pressure.full", bounds, "hold"));
+    // 900 ms of stall in the second from 5 s to 6 s.
+    run.column("work:memory.pressure.full", |at| Some(at.saturating_sub(5_000_000) / 10 * 9));
+    let judgement = run.judged();
+    let found = finding(&judgement, "bound");
+    assert_eq!((found.verdict, &*found.observed), (verdict, "90.0 %"));
+}
+
+#[rstest]
+#[case::no_such_column(None)]
+#[case::a_column_of_nothing(Some(None))]
+fn what_was_not_sampled_is_inconclusive(#[case] column: Option<Option<u64>>) {
+    let mut run = Run::claiming(
+        &claim("beside:memory.current", "max = \"1G\"", "run")
+            .replace("beside", "work")
+            .replace("current", "stat.file"),
+    );
+    if let Some(value) = column {
+        run.column("work:memory.stat.file", |_| value);
+    }
+    assert_eq!(verdict_of(&run.judged(), "bound"), Inconclusive);
+}
+
+#[test]
+fn a_part_that_the_run_never_entered_is_inconclusive() {
+    let mut run = Run::claiming(&claim("work:memory.current", "max = \"1G\"", "hold"));
+    run.drop(|event| matches!(event, harness::record::Event::Phase { phase: Mark::Hold }));
+    let judgement = run.judged();
+    let found = finding(&judgement, "bound");
+    assert_eq!((found.verdict, &*found.observed), (Inconclusive, "not observed in the hold"));
+}
+
+#[test]
+fn a_part_in_which_nothing_could_be_read_is_inconclusive() {
+    let mut run = Run::claiming(&claim("work:memory.current", "max = \"1G\"", "hold"));
+    run.column("work:memory.current", |at| (at < 5_000_000).then_some(MIB));
+    assert_eq!(verdict_of(&run.judged(), "bound"), Inconclusive);
+}
+
+/// What a counter gains between the last sample of a part and its end belongs to the part.
+#[test]
+fn a_growth_covers_its_part_to_the_end() {
+    let mut run = Run::claiming(&claim("host:swap.out", "max-delta = \"0\"", "climb"));
+    run.drop(|event| matches!(event, harness::record::Event::Phase { phase: Mark::Hold }));
+    run.add(4_900_000, harness::record::Event::Phase { phase: Mark::Hold });
+    run.column("host:swap.out", |at| Some(if at < 5_000_000 { 0 } else { 4096 }));
+    assert_eq!(verdict_of(&run.judged(), "bound"), Fail);
+}
+
+/// The share of the same number in another part: 256 MiB/s in the climb, 64 MiB/s in the hold.
+#[rstest]
+#[case::above_a_quarter("min-rate = { percent = 25, of-phase = \"climb\" }", Pass)]
+#[case::not_above_a_third("min-rate = { percent = 33, of-phase = \"climb\" }", Fail)]
+#[case::below_a_third("max-rate = { percent = 33, of-phase = \"climb\" }", Pass)]
+fn a_rate_is_compared_with_another_part(#[case] bounds: &str, #[case] verdict: Verdict) {
+    let mut run = Run::claiming(&claim("hog:touched", bounds, "hold"));
+    run.column("hog:touched", |at| {
+        Some(crate::built::climb(at) + at.saturating_sub(5_000_000) * 64 * MIB / 1_000_000)
+    });
+    let judgement = run.judged();
+    let found = finding(&judgement, "bound");
+    assert_eq!(found.verdict, verdict, "{found:?}");
+}
+
+/// Beats that were 1 ms late in the baseline and 1.5 ms (or 4 ms) in the stress. A bucket is at most 1.28 × wide.
+#[rstest]
+#[case::within_twice(1_500_000, Pass)]
+#[case::beyond_twice(4_000_000, Fail)]
+fn a_gap_is_compared_with_the_actors_own_baseline(#[case] gap_ns: u64, #[case] verdict: Verdict) {
+    let bounds = "max = { percent = 200, of-phase = \"baseline\" }";
+    let mut run = Run::claiming(&claim("canary:gap.p99", bounds, "stress"));
+    let mut gaps = vec![0; balloon::status::BUCKETS];
+    run.status("canary", Mark::Baseline, gaps.clone());
+    gaps[bucket(1_000_000)] += 100;
+    run.status("canary", Mark::Climb, gaps.clone());
+    gaps[bucket(gap_ns)] += 100;
+    run.status("canary", Mark::Settle, gaps);
+    let judgement = run.judged();
+    let found = finding(&judgement, "bound");
+    assert_eq!(found.verdict, verdict, "{found:?}");
+}
+
+#[test]
+fn a_gap_without_a_baseline_is_inconclusive() {
+    let bounds = "max = { percent = 200, of-phase = \"baseline\" }";
+    let mut run = Run::claiming(&claim("canary:gap.p99", bounds, "stress"));
+    run.status("canary", Mark::Settle, vec![1; balloon::status::BUCKETS]);
+    assert_eq!(verdict_of(&run.judged(), "bound"), Inconclusive);
+}
+
+#[rstest]
+#[case::the_slowest_counts("max = \"1s\"", Pass)]
+#[case::slower_than_wanted("max = \"30ms\"", Fail)]
+fn the_latency_of_answers_is_a_metric(#[case] bounds: &str, #[case] verdict: Verdict) {
+    let judgement = Run::claiming(&claim("protect:answer.1", bounds, "stress")).judged();
+    assert_eq!(verdict_of(&judgement, "bound"), verdict);
+}
+
+#[test]
+fn a_refused_answer_is_longer_than_any_bound() {
+    use harness::record::event::AnswerResult;
+    let mut run = Run::claiming(&claim("protect:answer.1", "max = \"1h\"", "stress"));
+    run.answer(5_500_000, AnswerResult::Refused { error: "reset".into() });
+    assert_eq!(verdict_of(&run.judged(), "bound"), Fail);
+}

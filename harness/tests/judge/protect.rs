@@ -1,0 +1,128 @@
+//! What is protected: the same units as before, and answers throughout.
+
+use harness::record::Event;
+use harness::record::event::{AnswerResult, UnitState, When};
+use reports::outcome::Verdict;
+use rstest::rstest;
+
+use crate::built::{CANARY, Run, finding, running, verdict_of};
+
+const SURVIVES: &str = "\n[[expect]]\nid = \"lives\"\nsurvives = [\"canary\"]\n";
+
+fn ssh(change: impl Fn(&mut UnitState)) -> Option<UnitState> {
+    let mut state = running("running", "success");
+    change(&mut state);
+    Some(state)
+}
+
+fn run_with_ssh(before: Option<Option<UnitState>>, after: Option<Option<UnitState>>) -> Run {
+    let mut run = Run::claiming(SURVIVES);
+    run.drop(|event| matches!(event, Event::Unit { unit, .. } if unit == "ssh.service"));
+    for (when, state) in [(When::Before, before), (When::After, after)] {
+        if let Some(state) = state {
+            run.unit("ssh.service", when, state);
+        }
+    }
+    run
+}
+
+#[rstest]
+#[case::started_anew(ssh(|ssh| ssh.invocation_id = Some("0".repeat(32))), "ssh.service: InvocationID")]
+#[case::another_process(ssh(|ssh| ssh.main_pid = Some(9)), "ssh.service: MainPID 185 is now 9")]
+#[case::restarted(ssh(|ssh| ssh.n_restarts = Some(1)), "ssh.service: NRestarts 0 is now 1")]
+#[case::dead(ssh(|ssh| ssh.active = "failed".into()), "ssh.service: ActiveState active is now failed")]
+#[case::gone(None, "ssh.service: gone")]
+fn a_protected_unit_that_changed_fails(#[case] after: Option<UnitState>, #[case] words: &str) {
+    let judgement = run_with_ssh(Some(ssh(|_| ())), Some(after)).judged();
+    let found = finding(&judgement, "protected-unchanged");
+    assert_eq!(found.verdict, Verdict::Fail);
+    assert!(found.observed.starts_with(words), "{}", found.observed);
+    assert_eq!(judgement.verdict, Verdict::Fail);
+}
+
+#[rstest]
+#[case::not_asked_before(None, Some(ssh(|_| ())))]
+#[case::not_asked_after(Some(ssh(|_| ())), None)]
+#[case::not_there_before(Some(None), Some(ssh(|_| ())))]
+#[case::dead_before_and_after(
+    Some(ssh(|ssh| ssh.active = "inactive".into())),
+    Some(ssh(|ssh| ssh.active = "inactive".into()))
+)]
+fn a_protected_unit_that_was_not_seen_alive_before_and_asked_after_is_inconclusive(
+    #[case] before: Option<Option<UnitState>>,
+    #[case] after: Option<Option<UnitState>>,
+) {
+    let judgement = run_with_ssh(before, after).judged();
+    assert_eq!(verdict_of(&judgement, "protected-unchanged"), Verdict::Inconclusive);
+    assert_eq!(judgement.verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn protected_units_that_stayed_and_answers_in_time_pass() {
+    let judgement = Run::claiming(SURVIVES).judged();
+    assert_eq!(finding(&judgement, "protected-unchanged").observed, "2 units unchanged");
+    assert_eq!(
+        finding(&judgement, "protected-answers").observed,
+        "tcp-banner 127.0.0.1:22 answered 6 times, slowest 31 ms"
+    );
+    assert_eq!(judgement.verdict, Verdict::Pass);
+}
+
+#[rstest]
+#[case::late(AnswerResult::Late { waited_us: 2_000_400 }, "gave no answer in 2.00 s")]
+#[case::too_slow(AnswerResult::Answered { took_us: 2_000_001 }, "took 2.00 s")]
+#[case::refused(AnswerResult::Refused { error: "reset".into() }, "refused: reset")]
+fn one_missed_answer_under_stress_fails(#[case] result: AnswerResult, #[case] words: &str) {
+    let mut run = Run::claiming(SURVIVES);
+    run.answer(5_500_000, result);
+    let judgement = run.judged();
+    let found = finding(&judgement, "protected-answers");
+    assert_eq!(
+        (found.verdict, &*found.observed),
+        (Verdict::Fail, &*format!("tcp-banner 127.0.0.1:22 {words}"))
+    );
+}
+
+#[test]
+fn being_turned_away_now_and_then_is_no_failure() {
+    let mut run = Run::claiming(SURVIVES);
+    run.answer(5_500_000, AnswerResult::Penalised { banner: "Not allowed at this time".into() });
+    let judgement = run.judged();
+    let found = finding(&judgement, "protected-answers");
+    assert_eq!(found.verdict, Verdict::Pass);
+    assert!(found.observed.ends_with("(1 probes were turned away as too frequent)"));
+}
+
+#[rstest]
+#[case::only_turned_away(Some(AnswerResult::Penalised { banner: "Not allowed at this time".into() }))]
+#[case::never_asked(None)]
+fn a_server_that_was_never_heard_is_inconclusive(#[case] result: Option<AnswerResult>) {
+    let mut run = Run::claiming(SURVIVES);
+    run.drop(|event| matches!(event, Event::Answer { .. }));
+    if let Some(result) = result {
+        run.answer(5_500_000, result);
+    }
+    assert_eq!(verdict_of(&run.judged(), "protected-answers"), Verdict::Inconclusive);
+}
+
+#[rstest]
+#[case::the_same_process(Some(CANARY), false, Verdict::Pass)]
+#[case::dead(None, true, Verdict::Fail)]
+#[case::not_seen(None, false, Verdict::Inconclusive)]
+#[case::another_process(Some(9), false, Verdict::Inconclusive)]
+fn an_actor_survives_as_the_same_running_process(
+    #[case] alive: Option<u32>,
+    #[case] dead: bool,
+    #[case] verdict: Verdict,
+) {
+    use harness::record::event::ActorEnd;
+    let mut run = Run::claiming(SURVIVES);
+    run.drop(|event| matches!(event, Event::ActorAlive { .. }));
+    if let Some(pid) = alive {
+        run.add(6_500_000, Event::ActorAlive { actor: "canary".into(), pid });
+    }
+    if dead {
+        run.add(5_500_000, Event::ActorEnded { actor: "canary".into(), end: ActorEnd::Signalled(9) });
+    }
+    assert_eq!(verdict_of(&run.judged(), "lives"), verdict);
+}

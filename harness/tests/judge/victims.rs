@@ -1,0 +1,71 @@
+//! The claim that nobody else was killed for memory.
+
+use harness::kmsg::oom::Scope;
+use harness::record::Event;
+use reports::outcome::Verdict;
+use rstest::rstest;
+
+use crate::built::{HOG, Run, finding, verdict_of};
+
+const ONLY: &str = "\n[[expect]]\nid = \"only\"\nonly-victims = [\"hog\"]\n";
+const NOBODY: &str = "\n[[expect]]\nid = \"only\"\nonly-victims = []\n";
+
+#[test]
+fn the_expected_victim_alone_passes() {
+    let judgement = Run::claiming(ONLY).judged();
+    assert_eq!(verdict_of(&judgement, "only"), Verdict::Pass);
+}
+
+#[test]
+fn a_stranger_in_the_kernel_log_fails_by_name() {
+    let mut run = Run::claiming(ONLY);
+    run.logged_summary(None, "/system.slice/cron.service", 300);
+    run.logged_kill(Scope::Global, 300, "cron");
+    run.counts("host:oom_kill", 2);
+    let judgement = run.judged();
+    let found = finding(&judgement, "only");
+    assert_eq!(found.verdict, Verdict::Fail);
+    assert!(found.observed.contains("cron (pid 300)"), "{}", found.observed);
+}
+
+/// A process may call itself whatever it likes: the pid decides.
+#[test]
+fn a_stranger_with_the_hogs_name_is_a_stranger() {
+    let mut run = Run::claiming(ONLY);
+    run.logged_kill(Scope::Global, 300, "x,pid=215,uid=0");
+    let judgement = run.judged();
+    let found = finding(&judgement, "only");
+    assert_eq!(found.verdict, Verdict::Fail);
+    assert!(found.observed.contains("(pid 300)"), "{}", found.observed);
+}
+
+#[test]
+fn an_actor_that_may_not_die_is_a_stranger_too() {
+    let judgement = Run::claiming(NOBODY).judged();
+    assert_eq!(verdict_of(&judgement, "only"), Verdict::Fail);
+}
+
+#[rstest]
+#[case::the_count_matches(1, Verdict::Pass)]
+#[case::one_more_than_is_known_of(2, Verdict::Inconclusive)]
+fn without_the_log_the_machines_own_count_decides(#[case] count: u64, #[case] verdict: Verdict) {
+    let mut run = Run::claiming(ONLY);
+    run.no_kernel_oom();
+    run.add(5_350_000, Event::KernelLogLost { records: 4 });
+    run.counts("host:oom_kill", count);
+    assert_eq!(verdict_of(&run.judged(), "only"), verdict);
+}
+
+#[test]
+fn without_the_machines_count_it_is_inconclusive() {
+    let mut run = Run::claiming(ONLY);
+    run.column("host:oom_kill", |_| None);
+    assert_eq!(verdict_of(&run.judged(), "only"), Verdict::Inconclusive);
+}
+
+#[test]
+fn the_log_may_print_a_kill_twice() {
+    let mut run = Run::claiming(ONLY);
+    run.logged_kill(Scope::Memcg, HOG, "balloon");
+    assert_eq!(verdict_of(&run.judged(), "only"), Verdict::Pass);
+}
