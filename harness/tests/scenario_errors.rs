@@ -7,9 +7,13 @@ use std::path::Path;
 use harness::scenario::{Diagnostic, LoadError, Scenario, check};
 use rstest::rstest;
 
-fn sample() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/scenarios/sample.toml");
+fn fixture(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/scenarios").join(name);
     std::fs::read_to_string(path).unwrap()
+}
+
+fn sample() -> String {
+    fixture("sample.toml")
 }
 
 fn render(diagnostics: &[Diagnostic]) -> String {
@@ -17,14 +21,24 @@ fn render(diagnostics: &[Diagnostic]) -> String {
     texts.join("\n\n")
 }
 
-/// Everything that is reported for the sample with `from` replaced by `to`.
-fn broken(from: &str, to: &str) -> String {
-    let text = sample();
+/// Everything that is reported for a fixture with `from` replaced by `to`.
+fn broken(name: &str, from: &str, to: &str) -> String {
+    let text = fixture(name);
     assert!(text.contains(from), "the case changes nothing");
-    match Scenario::parse("scenarios/sample.toml", &text.replacen(from, to, 1)) {
+    match Scenario::parse(&format!("scenarios/{name}"), &text.replacen(from, to, 1)) {
         Ok(scenario) => render(&check(&scenario)),
         Err(invalid) => render(&invalid.diagnostics),
     }
+}
+
+/// The snapshot is named after the case.
+fn explained(report: &str) {
+    let name =
+        std::thread::current().name().unwrap_or_default().rsplit("::").next().unwrap_or_default().to_owned();
+    let name = name.trim_start_matches("case_").trim_start_matches(|c: char| c.is_ascii_digit()).to_owned();
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false, snapshot_path => "fixtures/scenarios/errors" }, {
+        insta::assert_snapshot!(name.trim_start_matches('_'), report);
+    });
 }
 
 #[rstest]
@@ -71,12 +85,75 @@ fn broken(from: &str, to: &str) -> String {
 #[case::check_total("memory = \"1G\"", "memory = \"512M\"")]
 #[case::check_host_counter("max-delta = \"0\"", "max = \"0\"")]
 fn a_broken_scenario_is_explained(#[case] from: &str, #[case] to: &str) {
-    let name =
-        std::thread::current().name().unwrap_or_default().rsplit("::").next().unwrap_or_default().to_owned();
-    let name = name.trim_start_matches("case_").trim_start_matches(|c: char| c.is_ascii_digit()).to_owned();
-    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false, snapshot_path => "fixtures/scenarios/errors" }, {
-        insta::assert_snapshot!(name.trim_start_matches('_'), broken(from, to));
-    });
+    explained(&broken("sample.toml", from, to));
+}
+
+#[rstest]
+#[case::earlyoom_without_dry_run("dry-run = true\n", "")]
+#[case::earlyoom_at_100_percent("term-memory = 99", "term-memory = 100")]
+#[case::earlyoom_with_text_for_percent("term-memory = 99", "term-memory = \"99%\"")]
+#[case::earlyoom_that_kills_first("term-memory = 99\nkill-memory = 1", "term-memory = 10\nkill-memory = 20")]
+#[case::earlyoom_that_kills_at_more_swap("term-swap = 100", "term-swap = 10")]
+#[case::earlyoom_for_no_time("for = \"2s\"", "for = \"0\"")]
+#[case::earlyoom_with_two_lines("^hog$", "hog\\nserver")]
+#[case::earlyoom_released_too_early("release = \"hold\"", "release = \"now\"")]
+#[case::earlyoom_live_in_a_contained_run("dry-run = true", "dry-run = false")]
+#[case::earlyoom_that_never_fires("term-memory = 99", "term-memory = 5")]
+#[case::earlyoom_for_a_long_name("^hog$", "^(hog|postgres-checkpointer)$")]
+#[case::actor_called_earlyoom("id   = \"server\"", "id   = \"earlyoom\"")]
+#[case::cgroup_called_earlyoom("[cgroup.work]", "[cgroup.earlyoom]")]
+#[case::twin_actor_called_earlyoom("id   = \"rival\"", "id   = \"earlyoom\"")]
+#[case::twin_sets_an_unknown_key_of_earlyoom("\"earlyoom.avoid\"", "\"earlyoom.avoit\"")]
+#[case::twin_sets_a_wrong_value_of_earlyoom("\"earlyoom.avoid\" = \"\"", "\"earlyoom.kill-swap\" = 101")]
+#[case::twin_makes_earlyoom_live("\"earlyoom.avoid\" = \"\"", "\"earlyoom.dry-run\" = false")]
+#[case::twin_drops_what_is_not_there("set  =", "drop = [\"earlyom\"]\nset  =")]
+#[case::twin_expects_the_name_of_another("id   = \"rival-first\"", "id   = \"chosen\"")]
+#[case::twin_must_fail_what_must_hold("must-fail = [\"chosen\"]", "must-fail = [\"rival-first\"]")]
+#[case::twin_expects_of_a_stranger("[\"rival\", \"hog\"]", "[\"rivl\", \"hog\"]")]
+#[case::twin_expects_an_order_of_one("[\"rival\", \"hog\"]", "[\"rival\"]")]
+#[case::killed_twice("[\"rival\", \"hog\"]", "[\"hog\", \"rival\", \"hog\"]")]
+#[case::oomd_that_is_not_there("units = [\"systemd-oomd.service\"]", "")]
+#[case::oomd_that_does_not_watch("trigger = \"pressure\"", "trigger = \"swap\"")]
+#[case::oomd_of_an_unknown_cgroup("watches = \"work\"", "watches = \"wrk\"")]
+#[case::oomd_with_an_unknown_trigger("trigger = \"pressure\"", "trigger = \"presure\"")]
+#[case::earlyoom_selects_nobody("selects = [\"hog\"]", "selects = []")]
+#[case::earlyoom_selects_and_never("never = [\"server\"]", "never = [\"hog\"]")]
+#[case::earlyoom_selects_a_stranger("selects = [\"hog\"]", "selects = [\"hug\"]")]
+#[case::earlyoom_sends_another_signal("\"SIGTERM\"]", "\"SIGINT\"]")]
+#[case::survivor_in_a_kill_order(
+    "survives = [\"server\"]",
+    "kill-order = [\"hog\", \"server\"]\n[[expect]]\nid = \"x\"\nsurvives = [\"server\"]"
+)]
+#[case::probe_of_two_things("ssh-login =", "tcp-banner = \"127.0.0.1:22\", ssh-login =")]
+#[case::probe_of_nothing("ssh-login = \"127.0.0.1:22\", ", "")]
+#[case::swap_rate_without_swap("swap = \"256M\"\n", "")]
+#[case::swap_rate_of_nothing("swap-rate = \"60M\"", "swap-rate = \"0\"")]
+#[case::misspelt_ignore_sigterm("ignore-sigterm = true", "ignore-sigterm = \"yes\"")]
+fn a_broken_scenario_of_daemons_is_explained(#[case] from: &str, #[case] to: &str) {
+    explained(&broken("daemons.toml", from, to));
+}
+
+#[test]
+fn the_scenario_of_daemons_is_sound_but_for_its_missing_tag() {
+    assert_eq!(broken("daemons.toml", "schema = 1", "schema = 1"), "");
+}
+
+/// Without the table there is nothing that a claim or a twin could speak of.
+#[test]
+fn an_earlyoom_that_is_not_declared_is_missed() {
+    let text = fixture("daemons.toml");
+    let (before, rest) = text.split_once("[earlyoom]\n").unwrap();
+    let (_, after) = rest.split_once("[protect]").unwrap();
+    let without = format!("{before}[protect]{after}");
+    let invalid = Scenario::parse("daemons.toml", &without).unwrap_err();
+    assert_eq!(
+        invalid.diagnostics[0].message,
+        "there is no [earlyoom] in this scenario whose `avoid` could change"
+    );
+    let scenario =
+        Scenario::parse("daemons.toml", &without.replace("set  = { \"earlyoom.avoid\" = \"\" }\n", ""));
+    let found: Vec<_> = check(&scenario.unwrap()).into_iter().map(|problem| problem.message).collect();
+    assert_eq!(found, ["no earlyoom runs whose lines could be read"]);
 }
 
 #[test]

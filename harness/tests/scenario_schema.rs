@@ -143,6 +143,7 @@ fn shipped() -> Vec<PathBuf> {
         .collect();
     files.push(root("tests/fixtures/scenarios/sample.toml"));
     files.push(root("tests/fixtures/scenarios/every-key.toml"));
+    files.push(root("tests/fixtures/scenarios/daemons.toml"));
     files
 }
 
@@ -173,6 +174,26 @@ fn a_broken_scenario_does_not_fit(#[case] from: &str, #[case] to: &str, #[case] 
     let sample = std::fs::read_to_string(root("tests/fixtures/scenarios/sample.toml")).unwrap();
     assert!(sample.contains(from), "the case changes nothing");
     let found = fits(&sample.replacen(from, to, 1));
+    assert!(found.iter().any(|error| error.contains(reason)), "{found:#?}");
+}
+
+#[rstest]
+#[case("dry-run = true\n", "", "missing")]
+#[case("term-memory = 99", "term-memory = 100", "beyond maximum 99")]
+#[case("term-swap = 100", "term-swap = 0", "beyond minimum 1")]
+#[case("release = \"hold\"", "release = \"now\"", "not one of")]
+#[case("prefer = \"^hog$\"", "preferred = \"^hog$\"", "not allowed")]
+#[case("trigger = \"pressure\"", "trigger = \"psi\"", "not one of")]
+#[case("ssh-login =", "tcp-banner = \"127.0.0.1:22\", ssh-login =", "2 of oneOf fit")]
+#[case("ssh-login = \"127.0.0.1:22\", ", "", "0 of oneOf fit")]
+#[case("swap-rate = \"60M\"", "swap-rate = \"60MB\"", "does not match")]
+#[case("ignore-sigterm = true", "ignore-sigterm = 1", "fit")]
+#[case("kill-order = [\"rival\", \"hog\"]", "kill-order = \"rival\"", "not of type")]
+#[case("kill-order = [\"rival\", \"hog\"]", "", "0 of oneOf fit")]
+fn a_broken_scenario_of_daemons_does_not_fit(#[case] from: &str, #[case] to: &str, #[case] reason: &str) {
+    let fixture = std::fs::read_to_string(root("tests/fixtures/scenarios/daemons.toml")).unwrap();
+    assert!(fixture.contains(from), "the case changes nothing");
+    let found = fits(&fixture.replacen(from, to, 1));
     assert!(found.iter().any(|error| error.contains(reason)), "{found:#?}");
 }
 

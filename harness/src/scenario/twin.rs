@@ -167,7 +167,8 @@ fn read_set(node: &Node<'_>, reader: &mut Reader, base: &Base<'_>) -> Option<Cha
                     changed.insert(Spanned::new(key.span(), Cow::Borrowed(setting)), value.clone());
                 }
                 None => {
-                    let message = format!("there is no [earlyoom] in this scenario whose `{setting}` could change");
+                    let message =
+                        format!("there is no [earlyoom] in this scenario whose `{setting}` could change");
                     reader.error(key.span(), message);
                 }
             },

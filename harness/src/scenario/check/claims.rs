@@ -247,7 +247,7 @@ fn fits_actor(checker: &mut Checker<'_>, metric: &Metric, path: &[Step<'_>]) {
     };
     let fits = match metric.info.name {
         "accepted" => kind == Kind::TcpServer,
-        "touched" => kind == Kind::Balloon,
+        "touched" => matches!(kind, Kind::Balloon | Kind::Reader | Kind::Writer),
         // It never sleeps.
         "wakeups" => kind != Kind::Spinner,
         _ => true,

@@ -227,19 +227,23 @@ fn an_unkillable_balloon_of_a_destructive_scenario_has_no_cap(
 #[test]
 fn the_control_has_gaps_of_its_own() {
     let text = FINE.replace("kind = \"heartbeat\"", "kind = \"sleeper\"").replace("every = \"20ms\"", "");
-    let text = text.replace(
-        "metric = \"host:swap.out\"\nmax-delta = 0",
-        "metric = \"canary:gap.max\"\nmax = \"1s\"",
-    );
+    let text = text
+        .replace("metric = \"host:swap.out\"\nmax-delta = 0", "metric = \"canary:gap.max\"\nmax = \"1s\"");
     assert_eq!(problems(&text), Vec::<String>::new());
 }
 
 /// What a twin must show is checked as it runs: with the machine and the killers of the twin.
 #[rstest]
-#[case("kill = { victim = \"hog\", by = \"memcg\", limit = \"work\" }", "error: in twin `off`: `work` has no MemoryMax")]
+#[case(
+    "kill = { victim = \"hog\", by = \"memcg\", limit = \"work\" }",
+    "error: in twin `off`: `work` has no MemoryMax"
+)]
 #[case("metric = \"host:swap.out\"\nmin-delta = 0", "error: in twin `off`: `min-delta` of 0 cannot fail")]
 #[case("kill-order = [\"hog\", \"hog\"]", "error: in twin `off`: `hog` cannot be killed twice")]
-#[case("oomd = { watches = \"work\", trigger = \"pressure\" }", "error: in twin `off`: systemd-oomd does not watch")]
+#[case(
+    "oomd = { watches = \"work\", trigger = \"pressure\" }",
+    "error: in twin `off`: systemd-oomd does not watch"
+)]
 #[case("earlyoom = { selects = [\"hog\"] }", "error: in twin `off`: no earlyoom runs")]
 fn a_claim_of_a_twin_is_checked_in_the_twin(#[case] claim: &str, #[case] expected: &str) {
     let found = problems(&format!("{FINE}[[twin.expect]]\nid = \"own\"\n{claim}\n"));
