@@ -162,6 +162,12 @@ pub enum Refusal {
         /// What is allowed, MiB.
         allowed_mib: u64,
     },
+    /// The owner of the machine allows so much, and nothing would hold the run to it.
+    #[error("{POLICY_PATH} allows {allowed_mib} MiB, and a destructive run has no cap that could keep to it")]
+    Uncapped {
+        /// What is allowed, MiB.
+        allowed_mib: u64,
+    },
     /// The owner of the machine allows less time.
     #[error("the deadline is {wanted_s} s, {POLICY_PATH} allows {allowed_s} s")]
     Deadline {
@@ -197,14 +203,19 @@ pub fn admit(plan: &Plan, host: &HostFacts, policy: &HostPolicy) -> Result<(), R
     let total = host.memory_total.ok_or(Refusal::Unknown("MemTotal"))?;
     let available = host.memory_available.ok_or(Refusal::Unknown("MemAvailable"))?;
     // A destructive scenario has no cap of the harness's own; it only ever runs on a machine that may be lost.
-    let Some(wanted) = plan.most_memory() else { return Ok(()) };
+    let Some(wanted) = plan.most_memory() else {
+        return policy
+            .max_memory
+            .map_or(Ok(()), |allowed| Err(Refusal::Uncapped { allowed_mib: allowed >> 20 }));
+    };
     if let Some(allowed) = policy.max_memory
         && wanted > allowed
     {
         return Err(Refusal::Owner { wanted_mib: wanted >> 20, allowed_mib: allowed >> 20 });
     }
     let used = total.saturating_sub(available);
-    let percent = (used + wanted) * 100 / total.max(1);
+    // Rounded up: 90.1 % of a machine is more than 90 %.
+    let percent = ((used + wanted) * 100).div_ceil(total.max(1));
     let allowed = policy.max_used_percent.map_or(ADMITTED_PERCENT, |own| own.min(ADMITTED_PERCENT));
     if percent > allowed {
         let mib = |bytes: u64| bytes >> 20;
@@ -217,4 +228,144 @@ pub fn admit(plan: &Plan, host: &HostFacts, policy: &HostPolicy) -> Result<(), R
         });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::scenario::Scenario;
+    use crate::scenario::safety::Safety;
+
+    const GIB: u64 = 1 << 30;
+
+    /// The plan of `hard-cap-kill`, its memory replaced by what a test wants it to take.
+    fn taking(bytes: Option<u64>) -> Plan {
+        let text = include_str!("../../scenarios/hard-cap-kill.toml");
+        let mut scenario = Scenario::parse("taking.toml", text).expect("a scenario");
+        if bytes.is_none() {
+            scenario.safety = Safety::Destructive;
+        }
+        let facts = HostFacts { memory_total: Some(8 * GIB), ..HostFacts::default() };
+        let mut plan = crate::plan::plan(&scenario, None, &facts, "r1").expect("a plan");
+        if let Some(bytes) = bytes {
+            plan.actors.iter_mut().for_each(|actor| actor.properties.clear());
+            plan.slice.limits = vec![("memory.max".into(), bytes.to_string())];
+        }
+        plan
+    }
+
+    /// 10 GiB, 2 GiB of them in use.
+    fn machine() -> HostFacts {
+        HostFacts {
+            memory_total: Some(10 * GIB),
+            memory_available: Some(8 * GIB),
+            panic_on_oom: Some(0),
+            ..HostFacts::default()
+        }
+    }
+
+    #[rstest]
+    #[case::up_to_ninety_percent(7 * GIB, true)]
+    #[case::one_byte_more(7 * GIB + 1, false)]
+    fn a_run_may_take_a_machine_to_ninety_percent(#[case] bytes: u64, #[case] admitted: bool) {
+        let decision = admit(&taking(Some(bytes)), &machine(), &HostPolicy::default());
+        assert_eq!(decision.is_ok(), admitted, "{decision:?}");
+    }
+
+    #[test]
+    fn a_refusal_has_the_numbers() {
+        let refusal = admit(&taking(Some(8 * GIB)), &machine(), &HostPolicy::default()).expect_err("refused");
+        assert_eq!(
+            refusal.to_string(),
+            "the run may take 8192 MiB and 2048 MiB of 10240 MiB are in use: that is 100 % of the machine, at most \
+             90 % are admitted"
+        );
+    }
+
+    #[rstest]
+    #[case::less_than_the_harness_would_admit(Some(50), 3 * GIB, true)]
+    #[case::and_it_holds(Some(50), 4 * GIB, false)]
+    #[case::more_changes_nothing(Some(99), 8 * GIB, false)]
+    fn the_owner_can_only_narrow_what_is_admitted(
+        #[case] max_used_percent: Option<u64>,
+        #[case] bytes: u64,
+        #[case] admitted: bool,
+    ) {
+        let policy = HostPolicy { max_used_percent, ..HostPolicy::default() };
+        assert_eq!(admit(&taking(Some(bytes)), &machine(), &policy).is_ok(), admitted);
+    }
+
+    #[test]
+    fn the_owners_cap_is_a_cap_for_everything() {
+        let policy = HostPolicy { max_memory: Some(GIB), disposable: true, ..HostPolicy::default() };
+        assert_eq!(admit(&taking(Some(GIB)), &machine(), &policy), Ok(()));
+        let more = admit(&taking(Some(GIB + (1 << 20))), &machine(), &policy);
+        assert_eq!(more, Err(Refusal::Owner { wanted_mib: 1025, allowed_mib: 1024 }));
+        let uncapped = admit(&taking(None), &machine(), &policy);
+        assert_eq!(uncapped, Err(Refusal::Uncapped { allowed_mib: 1024 }));
+        assert_eq!(admit(&taking(None), &machine(), &HostPolicy::default()), Ok(()));
+    }
+
+    #[test]
+    fn the_owners_deadline_is_kept() {
+        let policy = HostPolicy { max_deadline_us: Some(60_000_000), ..HostPolicy::default() };
+        let refusal = admit(&taking(Some(GIB)), &machine(), &policy);
+        assert_eq!(refusal, Err(Refusal::Deadline { wanted_s: 90, allowed_s: 60 }));
+    }
+
+    #[rstest]
+    #[case::panic_on_oom(HostFacts { panic_on_oom: Some(1), ..machine() }, Refusal::PanicOnOom(1))]
+    #[case::panic_unknown(HostFacts { panic_on_oom: None, ..machine() }, Refusal::Unknown("vm.panic_on_oom"))]
+    #[case::total_unknown(HostFacts { memory_total: None, ..machine() }, Refusal::Unknown("MemTotal"))]
+    #[case::free_unknown(HostFacts { memory_available: None, ..machine() }, Refusal::Unknown("MemAvailable"))]
+    fn a_machine_that_would_panic_or_cannot_be_read_is_left_alone(
+        #[case] host: HostFacts,
+        #[case] refusal: Refusal,
+    ) {
+        assert_eq!(admit(&taking(Some(GIB)), &host, &HostPolicy::default()), Err(refusal));
+    }
+
+    #[test]
+    fn a_policy_says_what_it_allows() {
+        let text = "schema = 1\ndisposable = true\nmax-memory = \"2G\"\nmax-used = \"80%\"\nmax-deadline = \"5min\"\n\
+                    swap-rate = \"8M\"\n";
+        let policy = HostPolicy::parse(text).expect("a policy");
+        let expected = HostPolicy {
+            disposable: true,
+            max_memory: Some(2 * GIB),
+            max_used_percent: Some(80),
+            max_deadline_us: Some(300_000_000),
+            swap_rate: Some(8 << 20),
+        };
+        assert_eq!(policy, expected);
+        assert_eq!(HostPolicy::parse("schema = 1").expect("a policy"), HostPolicy::default());
+    }
+
+    #[rstest]
+    #[case::no_schema("disposable = true", "missing field `schema`")]
+    #[case::another_schema("schema = 2", "schema is 2, this bulkhead knows 1")]
+    #[case::a_misspelt_key("schema = 1\nmax-memroy = \"2G\"", "unknown field `max-memroy`")]
+    #[case::a_bad_size("schema = 1\nmax-memory = \"2 potatoes\"", "max-memory: ")]
+    #[case::a_word_for_a_bool("schema = 1\ndisposable = \"yes\"", "invalid type")]
+    fn a_policy_that_is_not_understood_allows_nothing(#[case] text: &str, #[case] words: &str) {
+        let message = HostPolicy::parse(text).expect_err("refused");
+        assert!(message.contains(words), "{message}");
+    }
+
+    #[test]
+    fn a_policy_that_is_missing_or_not_roots_alone_allows_nothing() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("host.toml");
+        assert!(matches!(HostPolicy::load(&path), Err(PolicyError::Missing(_))));
+        fs::write(&path, "schema = 1\n").expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("chmod");
+        assert!(matches!(HostPolicy::load(&path), Err(PolicyError::NotRoots { mode: 0o666, .. })));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("chmod");
+        // Readable by all is fine; owned by somebody else is not.
+        let roots = nix::unistd::geteuid().is_root();
+        assert_eq!(HostPolicy::load(&path).is_ok(), roots);
+    }
 }

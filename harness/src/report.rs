@@ -40,7 +40,7 @@ pub fn case(record: &Record, judgement: &Judgement, run: u32, dir: &Path) -> Cas
         kills: judgement.kills.clone(),
         phases: view.as_ref().map(|view| phases(view, first, last)).unwrap_or_default(),
         series: view.as_ref().map(|view| courses(view, first)).unwrap_or_default(),
-        took_ms: (last - first) / 1000,
+        took_ms: last.saturating_sub(first) / 1000,
         record_path: Some(dir.display().to_string()),
         command: command(record),
         warnings: warnings(record),
@@ -104,13 +104,16 @@ fn protected_words(view: &View<'_>, judgement: &Judgement) -> Option<String> {
         Some(Verdict::Pass) => {
             words.push(format!("{} protected units unchanged", view.plan.protect.units.len()))
         }
-        Some(_) => words.push("protected units changed".into()),
+        Some(Verdict::Fail) => words.push("protected units changed".into()),
+        Some(_) => words.push("protected units not observed".into()),
         None => {}
     }
     if let Some(answers) = verdict(PROTECTED_ANSWERS) {
         let slowest = view
             .all(|event| match event {
-                Event::Answer { probe, result: AnswerResult::Answered { took_us }, .. } => Some((*took_us, *probe)),
+                Event::Answer { probe, result: AnswerResult::Answered { took_us }, .. } => {
+                    Some((*took_us, *probe))
+                }
                 _ => None,
             })
             .into_iter()
@@ -121,7 +124,8 @@ fn protected_words(view: &View<'_>, judgement: &Judgement) -> Option<String> {
                 let name = view.plan.protect.answers.get(probe).map_or("it", |answer| answer.name());
                 format!("{name} answered in {} ms", us / 1000)
             }
-            _ => "something protected did not answer in time".into(),
+            (Verdict::Fail, _) => "something protected did not answer in time".into(),
+            _ => "what is protected was not heard".into(),
         });
     }
     (!words.is_empty()).then(|| words.join(", "))
@@ -276,4 +280,118 @@ fn machines(records: &[Record]) -> Vec<Machine> {
         });
     }
     machines
+}
+
+#[cfg(test)]
+mod tests {
+    use reports::report::{Finding, Kill};
+    use rstest::rstest;
+
+    use super::*;
+    use crate::host::HostFacts;
+    use crate::record::{Samples, Stamped};
+    use crate::scenario::Scenario;
+    use crate::target::Case as Run;
+
+    fn kill(killer: Killer, limit: Option<&str>) -> Kill {
+        Kill {
+            actor: Some("hog".into()),
+            pid: 7,
+            comm: "balloon".into(),
+            killer,
+            limit: limit.map(str::to_owned),
+            at_bytes: limit.map(|_| 512 << 20),
+            after_ms: Some(2410),
+            latency_us: None,
+            witnesses: Vec::new(),
+        }
+    }
+
+    #[rstest]
+    #[case(kill(Killer::Memcg, Some("work")), "hog killed at 512.0 MiB by memcg limit work, 2.41 s")]
+    #[case(kill(Killer::Memcg, None), "hog killed by memcg, 2.41 s")]
+    #[case(kill(Killer::Global, None), "hog killed by global, 2.41 s")]
+    #[case(kill(Killer::Exit, None), "hog exited by itself, 2.41 s")]
+    fn an_end_is_one_clause(#[case] kill: Kill, #[case] words: &str) {
+        assert_eq!(kill_words(&kill), words);
+    }
+
+    fn finding(id: &str, verdict: Verdict) -> Finding {
+        Finding {
+            id: id.into(),
+            claim: String::new(),
+            verdict,
+            expected: String::new(),
+            observed: String::new(),
+            explanation: None,
+            required_red: false,
+        }
+    }
+
+    /// `hard-cap-kill` with two samples of swap and one answer of sshd.
+    fn record(swapped: u64) -> Record {
+        let text = include_str!("../../scenarios/hard-cap-kill.toml");
+        let scenario = Scenario::parse("hard-cap-kill.toml", text).expect("a scenario");
+        let facts = HostFacts { memory_total: Some(2 << 30), ..HostFacts::default() };
+        let plan = crate::plan::plan(&scenario, None, &facts, "r1").expect("a plan");
+        let mut head = Run { scenario: scenario.into(), twin: None, run: 1 }.head(None);
+        head.plan = Some(plan);
+        let result = AnswerResult::Answered { took_us: 31_400 };
+        let answer = Event::Answer { probe: 0, target: String::new(), result };
+        let samples = Samples {
+            columns: vec!["host:swap.out".into()],
+            at_us: vec![1, 2],
+            values: vec![Some(4096), Some(4096 + swapped)],
+        };
+        Record { head, events: vec![Stamped { at_us: 5, event: answer }], samples }
+    }
+
+    #[rstest]
+    #[case::all_well(
+        0,
+        Verdict::Pass,
+        Verdict::Pass,
+        "hog killed by global, 2.41 s; swap out 0; 4 protected units unchanged, sshd answered in 31 ms"
+    )]
+    #[case::all_red(
+        1 << 20, Verdict::Fail, Verdict::Fail,
+        "hog killed by global, 2.41 s; swap out 1.0 MiB; protected units changed, something protected did not answer in time"
+    )]
+    #[case::not_seen(
+        0,
+        Verdict::Inconclusive,
+        Verdict::Inconclusive,
+        "hog killed by global, 2.41 s; swap out 0; protected units not observed, what is protected was not heard"
+    )]
+    fn the_headline_is_the_evidence(
+        #[case] swapped: u64,
+        #[case] unchanged: Verdict,
+        #[case] answers: Verdict,
+        #[case] words: &str,
+    ) {
+        let record = record(swapped);
+        let view = View::new(&record, record.head.plan.as_ref().expect("a plan"));
+        let judgement = Judgement {
+            verdict: Verdict::Pass,
+            raw_verdict: Verdict::Pass,
+            reason: None,
+            findings: vec![finding(PROTECTED_UNCHANGED, unchanged), finding(PROTECTED_ANSWERS, answers)],
+            kills: vec![kill(Killer::Global, None)],
+            cleanup: Cleanup::Proven,
+        };
+        assert_eq!(headline(Some(&view), &judgement), words);
+    }
+
+    #[test]
+    fn a_case_that_claims_nothing_is_headed_by_its_reason() {
+        let judgement = Judgement {
+            verdict: Verdict::Skipped,
+            raw_verdict: Verdict::Skipped,
+            reason: Some("needs 256 MiB of swap, this machine has 0 MiB".into()),
+            findings: Vec::new(),
+            kills: Vec::new(),
+            cleanup: Cleanup::NotNeeded,
+        };
+        assert_eq!(headline(None, &judgement), "needs 256 MiB of swap, this machine has 0 MiB");
+    }
 }

@@ -246,3 +246,37 @@ pub fn of_kind<'a, T>(
 ) -> impl Iterator<Item = (u64, T)> + 'a {
     events.iter().filter_map(move |stamped| Some((stamped.at_us, pick(&stamped.event)?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamped(at_us: u64) -> Stamped {
+        Stamped { at_us, event: Event::ActorReleased { actor: "hog".into() } }
+    }
+
+    #[test]
+    fn an_earlier_record_is_never_overwritten() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let run = dir.path().join("deep/run");
+        Store::create(&run).expect("made, with the directories above it");
+        let error = Store::create(&run).expect_err("refused");
+        assert!(matches!(error, StoreError::Io { action: "make the run directory", .. }), "{error:?}");
+    }
+
+    #[test]
+    fn what_is_learnt_after_the_run_is_added_to_it() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let run = dir.path().join("run");
+        Store::create(&run).expect("made").append(&stamped(1)).expect("written");
+        Store::reopen(&run).expect("opened").append(&stamped(2)).expect("written");
+        let events = load_events(&run.join(EVENTS)).expect("read");
+        assert_eq!(events, [stamped(1), stamped(2)]);
+    }
+
+    #[test]
+    fn a_run_without_samples_has_none() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        assert_eq!(load_samples(&dir.path().join(SAMPLES)).expect("read"), Samples::default());
+    }
+}

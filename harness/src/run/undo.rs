@@ -118,3 +118,100 @@ pub fn stop_unit(name: &str, systemd: &dyn Manager) -> Result<(), String> {
     let unit = systemd.unit(name).map_err(say)?;
     if unit.is_active() { Err(format!("{name} is still active")) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::systemd::{Call, Fake};
+
+    /// A run with a slice, a scope in it and a directory, all of it there.
+    fn started(state: &Path, systemd: &Fake) -> (Undo, PathBuf) {
+        let mut undo = Undo::begin(state, "r1").expect("begun");
+        let data = state.join("data");
+        undo.before(Step::RemoveTree(data.clone())).expect("noted");
+        fs::create_dir(&data).expect("made");
+        undo.before(Step::StopUnit("a.slice".into())).expect("noted");
+        systemd.start_slice("a.slice", &[]).expect("started");
+        undo.before(Step::StopUnit("x.scope".into())).expect("noted");
+        systemd.start_scope("x.scope", "a.slice", &[7], &[]).expect("started");
+        (undo, data)
+    }
+
+    fn stopped(systemd: &Fake) -> Vec<String> {
+        let stops = systemd.calls().into_iter().filter(|call| matches!(call, Call::Stop(_)));
+        stops.map(|call| call.unit().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_run_is_undone_last_first_and_its_journal_goes_last() {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        let systemd = Fake::new(257);
+        let (undo, data) = started(state.path(), &systemd);
+        assert_eq!(undo.unwind(&systemd), Vec::<String>::new());
+        assert_eq!(stopped(&systemd), ["x.scope", "a.slice"]);
+        assert!(!data.exists() && !state.path().join("r1").exists());
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_undone_from_its_journal() {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        let systemd = Fake::new(257);
+        let (undo, data) = started(state.path(), &systemd);
+        drop(undo);
+        let again = Undo::resume(&state.path().join("r1")).expect("resumed");
+        assert_eq!(again.unwind(&systemd), Vec::<String>::new());
+        assert_eq!(stopped(&systemd), ["x.scope", "a.slice"]);
+        assert!(!data.exists());
+    }
+
+    #[test]
+    fn a_step_whose_note_was_cut_short_was_never_done() {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        let dir = state.path().join("r1");
+        fs::create_dir(&dir).expect("made");
+        fs::write(dir.join("undo.jsonl"), "{\"stop-unit\":\"x.scope\"}\n{\"stop-un").expect("written");
+        let undo = Undo::resume(&dir).expect("resumed");
+        assert_eq!(undo.steps, [Step::StopUnit("x.scope".into())]);
+    }
+
+    #[test]
+    fn a_journal_that_was_never_written_undoes_nothing() {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        let dir = state.path().join("r1");
+        fs::create_dir(&dir).expect("made");
+        assert_eq!(Undo::resume(&dir).expect("resumed").steps, []);
+    }
+
+    #[test]
+    fn what_cannot_be_undone_is_named_and_stays_in_the_journal() {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        let systemd = Fake::new(257);
+        let (undo, _) = started(state.path(), &systemd);
+        let fault = |unit: &str| Error::Job {
+            action: format!("stop {unit}"),
+            unit: unit.into(),
+            result: "timeout".into(),
+        };
+        // The first failure is that of the signal before the stop, which is no failure of the stop.
+        systemd.fail_next("x.scope", fault("x.scope"));
+        systemd.fail_next("x.scope", fault("x.scope"));
+        let left = undo.unwind(&systemd);
+        assert_eq!(left.len(), 1, "{left:?}");
+        assert!(
+            left[0].starts_with("x.scope: systemd's job to stop x.scope ended with `timeout`"),
+            "{left:?}"
+        );
+        // The rest is undone all the same, and a later attempt gets what is left.
+        assert_eq!(stopped(&systemd), ["x.scope", "a.slice"]);
+        let again = Undo::resume(&state.path().join("r1")).expect("the journal is still there");
+        assert_eq!(again.unwind(&systemd), Vec::<String>::new());
+    }
+
+    #[test]
+    fn two_runs_cannot_share_a_journal() {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        Undo::begin(state.path(), "r1").expect("begun");
+        let error = Undo::begin(state.path(), "r1").expect_err("refused");
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    }
+}

@@ -61,7 +61,9 @@ pub fn run_case(case: &Case, dir: &Path, on: &mut dyn FnMut(&Progress)) -> Resul
         store.append(&Stamped { at_us: now_us(), event: Event::Ended { reason: reason.clone() } })?;
         Ok(reason)
     };
-    if let Some(reason) = requirement::unmet(&scenario, &facts, &policy) {
+    if let Some(reason) =
+        requirement::unmet(&scenario, &facts, &policy).or_else(|| requirement::inactive_unit(&scenario, &bus))
+    {
         return end_now(EndReason::Skipped { reason });
     }
     let plan = plan::plan(&scenario, case.twin.as_deref(), &facts, &run_id())?;
