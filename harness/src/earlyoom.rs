@@ -39,6 +39,12 @@ pub fn selection(line: &str) -> Option<Selection> {
     })
 }
 
+/// Whether a line says that the process that got SIGTERM now gets SIGKILL: it lived on, and memory went on falling.
+#[must_use]
+pub fn is_escalation(line: &str) -> bool {
+    line.starts_with("escalating to SIGKILL")
+}
+
 /// Whether a line says that the run kills nobody.
 #[must_use]
 pub fn is_dry_run(line: &str) -> bool {

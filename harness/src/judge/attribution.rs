@@ -52,7 +52,7 @@ fn attribute_one(view: &View<'_>, actor: &PlannedActor, ended_us: u64, end: Acto
     let pid = view.pid(&actor.id).unwrap_or(0);
     let testimonies = [
         kernel_log(view, actor, pid),
-        memory_events(view, actor),
+        memory_events(view, actor, pid),
         wait_status(own_or_managers(view, actor, end)),
         systemd(view, actor),
         oomd(view, actor),
@@ -170,6 +170,19 @@ fn kernel_log(view: &View<'_>, actor: &PlannedActor, pid: u32) -> Testimony {
     }
 }
 
+/// Kills in the kernel log that are not of this process; none when it has one of it, too.
+fn logged_kills_of_others(view: &View<'_>, pid: u32) -> u64 {
+    let killed: Vec<u32> = view
+        .all(|event| match event {
+            Event::KernelOom { oom: OomEvent::Killed { pid, .. }, .. } => Some(*pid),
+            _ => None,
+        })
+        .into_iter()
+        .map(|(_, pid)| pid)
+        .collect();
+    if killed.contains(&pid) { 0 } else { killed.len() as u64 }
+}
+
 /// As the kernel prints it.
 fn constraint_word(constraint: Constraint) -> &'static str {
     match constraint {
@@ -180,7 +193,7 @@ fn constraint_word(constraint: Constraint) -> &'static str {
     }
 }
 
-fn memory_events(view: &View<'_>, actor: &PlannedActor) -> Testimony {
+fn memory_events(view: &View<'_>, actor: &PlannedActor, pid: u32) -> Testimony {
     const NAME: &str = "memory.events";
     let Some(own) = actor.watched_chain.first() else {
         return Testimony::missing(NAME, "no watched cgroup holds this actor");
@@ -190,6 +203,11 @@ fn memory_events(view: &View<'_>, actor: &PlannedActor) -> Testimony {
     };
     if kills == 0 {
         return Testimony::allows(NAME, format!("{own}: oom_kill +0"), &NOT_THE_KERNEL);
+    }
+    // The counter knows no names: where the log accounts for every kill with other processes, it was not this one.
+    if view.kernel_log() == KernelLog::Complete && logged_kills_of_others(view, pid) >= kills {
+        let says = format!("{own}: oom_kill +{kills}, all of other processes by the kernel log");
+        return Testimony::allows(NAME, says, &NOT_THE_KERNEL);
     }
     // `oom` is charged to the cgroup whose limit was hit, `oom_kill` to the victim's.
     let mut hit = Vec::new();

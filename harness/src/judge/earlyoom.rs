@@ -4,7 +4,7 @@ use reports::outcome::Verdict;
 use reports::report::Finding;
 
 use super::{View, found};
-use crate::earlyoom::{Selection, is_dry_run, selection};
+use crate::earlyoom::{Selection, is_dry_run, is_escalation, selection};
 use crate::plan::claim::EarlyoomClaim;
 use crate::record::Event;
 
@@ -52,7 +52,10 @@ fn observe(
     if let Some(choice) = wrong {
         return (Verdict::Fail, format!("{} of {} choices: {}", 1, selections.len(), show(choice)));
     }
-    let seen = |signal: &String| selections.iter().any(|choice| choice.signal == *signal);
+    let escalated = lines.iter().any(|line| is_escalation(line));
+    let seen = |signal: &String| {
+        selections.iter().any(|choice| choice.signal == *signal) || (signal == "SIGKILL" && escalated)
+    };
     if let Some(choice) =
         selections.iter().find(|choice| !claim.signals.is_empty() && !claim.signals.contains(&choice.signal))
     {

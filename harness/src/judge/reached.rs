@@ -45,9 +45,16 @@ fn observe(view: &View<'_>) -> (Verdict, String) {
             let after = (at - climb) as f64 / 1e6;
             (Verdict::Fail, format!("{} only after {after:.2} s", show(reached.unit, *value as f64)))
         }
-        None => match series.iter().map(|(_, value)| *value).max() {
-            Some(best) => (Verdict::Fail, format!("{} at most", show(reached.unit, best as f64))),
-            None => (Verdict::Inconclusive, "never read".into()),
-        },
+        None => {
+            let values = series.iter().map(|(_, value)| *value);
+            let (best, word) = match reached.kind {
+                BoundKind::Max => (values.min(), "at least"),
+                _ => (values.max(), "at most"),
+            };
+            match best {
+                Some(best) => (Verdict::Fail, format!("{} {word}", show(reached.unit, best as f64))),
+                None => (Verdict::Inconclusive, "never read".into()),
+            }
+        }
     }
 }
