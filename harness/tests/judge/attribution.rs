@@ -207,9 +207,24 @@ fn a_bystander_at_its_own_cap_was_not_killed_by_the_machine() {
     run.drop(|event| matches!(event, Event::ActorAlive { .. }));
     run.add(5_500_000, Event::ActorEnded { actor: "canary".into(), end: ActorEnd::Signalled(9) });
     run.logged_summary(Some(&cgroup), &cgroup, CANARY);
+    run.logged_kill(Scope::Memcg, CANARY, "bystander");
     run.counts("system.slice:memory.events.oom_kill", 1);
     let unit = run.plan().actors[1].unit.clone();
     run.unit(&unit, When::After, Some(running("failed", "oom-kill")));
     let kills = run.judged().kills;
     assert_eq!((kills[1].killer, kills[1].limit.as_deref()), (Killer::Memcg, Some(&*cgroup)));
+}
+
+/// The counter of a shared cgroup knows no names: the log tells whose kill it counted.
+#[test]
+fn a_hog_killed_by_hand_beside_a_neighbour_killed_by_the_limit_fails() {
+    let mut run = Run::claiming(KILLED);
+    run.hog_ends(Some(ActorEnd::Signalled(9)), "signal");
+    run.counted_as_its_limit();
+    let work = run.work();
+    run.logged_summary(Some(&work), &format!("{work}/neighbour.scope"), 300);
+    run.logged_kill(Scope::Memcg, 300, "neighbour");
+    let judgement = run.judged();
+    assert_eq!(hog(&judgement).killer, Killer::Signal);
+    assert_eq!(verdict_of(&judgement, "killed"), Verdict::Fail);
 }

@@ -343,14 +343,16 @@ pub(crate) fn climb(at_us: u64) -> u64 {
 
 /// A unit with a life of its own.
 pub(crate) fn running(sub: &str, result: &str) -> UnitState {
-    UnitState {
-        active: if sub == "running" { "active" } else { "failed" }.into(),
-        sub: sub.into(),
-        result: Some(result.into()),
-        invocation_id: Some("83ce018386514abd8f5661e4dc2c449f".into()),
-        main_pid: Some(185),
-        n_restarts: Some(0),
-    }
+    // As a record of any age spells it: what it does not know is absent.
+    serde_json::from_value(serde_json::json!({
+        "active": if sub == "running" { "active" } else { "failed" },
+        "sub": sub,
+        "result": result,
+        "invocation_id": "83ce018386514abd8f5661e4dc2c449f",
+        "main_pid": 185,
+        "n_restarts": 0,
+    }))
+    .expect("a state")
 }
 
 /// The finding with this id.

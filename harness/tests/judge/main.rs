@@ -7,4 +7,5 @@ mod ends;
 mod livelock;
 mod metrics;
 mod protect;
+mod saved;
 mod victims;

@@ -1,0 +1,74 @@
+//! `run`: what is refused before any machine is touched.
+
+use predicates::prelude::PredicateBooleanExt;
+use predicates::str::{contains, is_empty, starts_with};
+use rstest::rstest;
+
+use crate::bulkhead::{bulkhead, scenarios};
+
+#[rstest]
+#[case::a_misspelt_scenario(&["hard-cap-kil"], "did you mean `hard-cap-kill`?")]
+#[case::a_scenario_like_no_other(&["zzz"], "there is no scenario `zzz`")]
+#[case::an_unknown_twin(
+    &["hard-cap-kill", "--twins", "swap-alowed"],
+    "hard-cap-kill has no twin `swap-alowed`; it has cap-removed, swap-allowed, unkillable"
+)]
+#[case::a_tag_beside_a_selection(&["hard-cap-kill", "--tag", "core"], "cannot be used with")]
+#[case::no_runs(&["--runs", "0"], "0 is not in 1..=1000")]
+#[case::no_jobs(&["--jobs", "0"], "0 is not in 1..=64")]
+#[case::another_guest(&["--guest", "sid"], "possible values: bookworm, trixie, all")]
+#[case::another_place(&["--on", "mars"], "possible values: vm, host")]
+#[case::an_unknown_report(&["--report", "pdf"], "unknown report kind \"pdf\": use one of terminal, markdown, json, junit")]
+#[case::a_report_without_a_path(&["--report", "json:"], "--report")]
+fn a_wrong_command_line_ends_with_two(#[case] arguments: &[&str], #[case] words: &str) {
+    let dir = scenarios(&["hard-cap-kill"]);
+    bulkhead(&["run", "--scenarios", &dir.path().display().to_string()])
+        .args(arguments)
+        .assert()
+        .code(2)
+        .stdout(is_empty())
+        .stderr(contains(words));
+}
+
+#[test]
+fn nothing_selected_ends_with_three() {
+    let dir = scenarios(&["hard-cap-kill"]);
+    let place = dir.path().display().to_string();
+    bulkhead(&["run", "--tag", "no-such-tag", "--scenarios", &place])
+        .assert()
+        .code(3)
+        .stdout(is_empty())
+        .stderr(contains("nothing selected"));
+    let empty = tempfile::tempdir().expect("a temporary directory");
+    bulkhead(&["run", "--scenarios", &empty.path().display().to_string()]).assert().code(3);
+}
+
+#[test]
+fn one_record_cannot_hold_two_cases() {
+    let dir = scenarios(&["hard-cap-kill"]);
+    let record = dir.path().join("record").display().to_string();
+    bulkhead(&["run", "--scenarios", &dir.path().display().to_string(), "--record", &record])
+        .assert()
+        .code(1)
+        .stderr(contains("--record takes exactly one case"));
+}
+
+/// Without the tools that make a machine there is none: an error, and never a verdict.
+#[test]
+fn without_the_means_for_a_vm_it_is_an_error() {
+    let dir = scenarios(&["hard-cap-kill"]);
+    let store = tempfile::tempdir().expect("a temporary directory");
+    bulkhead(&["run", "--scenarios", &dir.path().display().to_string(), "--store"])
+        .arg(store.path())
+        .env("PATH", dir.path())
+        .assert()
+        .code(1)
+        .stdout(is_empty())
+        .stderr(starts_with("error: ").and(contains("pass").not()));
+}
+
+#[test]
+fn an_unknown_subcommand_ends_with_two() {
+    bulkhead(&["jugde"]).assert().code(2).stdout(is_empty()).stderr(contains("judge"));
+    bulkhead(&[]).assert().code(2).stderr(contains("Usage: bulkhead <COMMAND>"));
+}

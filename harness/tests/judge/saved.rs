@@ -1,0 +1,88 @@
+//! Records saved from guests, judged again: what is asserted follows from the scenario, what is approved is the wording.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use harness::judge::{Judgement, judge};
+use harness::record::Record;
+use reports::outcome::{Killer, Verdict};
+use reports::redact;
+use reports::report::{Agreement, Cleanup};
+
+use crate::built::{MIB, finding, hog, verdict_of};
+
+fn saved(name: &str) -> Judgement {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/records").join(name);
+    judge(&Record::load(&dir).unwrap_or_else(|error| panic!("{error}")))
+}
+
+/// Everything said of a run, a line each, without times, pids and the run's own id.
+fn words(judgement: &Judgement) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "{} (the run itself: {})", judgement.verdict, judgement.raw_verdict);
+    for found in &judgement.findings {
+        let required = if found.required_red { ", must be red" } else { "" };
+        let _ = writeln!(
+            out,
+            "{}{required}: {}\n    wanted {}\n    saw    {}",
+            found.id, found.verdict, found.expected, found.observed
+        );
+    }
+    for kill in &judgement.kills {
+        let _ = writeln!(out, "{} ended by {}", kill.actor.as_deref().unwrap_or(&kill.comm), kill.killer);
+        for witness in &kill.witnesses {
+            let _ = writeln!(out, "    {:?}: {}: {}", witness.agrees, witness.name, witness.says);
+        }
+    }
+    without_run_id(&redact::text(&out))
+}
+
+/// `bulkhead-rtlf02lokc2-work.slice` → `bulkhead-RUN-work.slice`.
+fn without_run_id(text: &str) -> String {
+    let mut parts = text.split("bulkhead-r");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(part.len());
+        out += "bulkhead-RUN";
+        out += &part[end..];
+    }
+    out
+}
+
+#[test]
+fn a_hog_killed_at_its_cap_on_trixie() {
+    let judgement = saved("hard-cap-kill.trixie");
+    assert_eq!(judgement.verdict, Verdict::Pass);
+    let kill = hog(&judgement);
+    assert_eq!((kill.killer, kill.limit.as_deref()), (Killer::Memcg, Some("work")));
+    // The cap is 512 MiB; a charge never goes beyond it.
+    assert_eq!(kill.at_bytes, Some(512 * MIB));
+    let agreeing = kill.witnesses.iter().filter(|witness| witness.agrees == Agreement::Agrees).count();
+    assert!(agreeing >= 3, "{:?}", kill.witnesses);
+    assert_eq!(judgement.cleanup, Cleanup::Proven);
+    insta::assert_snapshot!(words(&judgement));
+}
+
+#[test]
+fn an_unkillable_hog_lives_on_at_its_cap_on_trixie() {
+    let judgement = saved("hard-cap-kill.unkillable.trixie");
+    assert_eq!((judgement.verdict, judgement.raw_verdict), (Verdict::Pass, Verdict::Fail));
+    assert!(judgement.kills.is_empty(), "{:?}", judgement.kills);
+    let found = finding(&judgement, "killed-by-its-own-cap");
+    assert!(found.required_red && found.observed.contains("oom_kill +0"), "{}", found.observed);
+    assert_eq!(verdict_of(&judgement, "no-other-victim"), Verdict::Pass);
+    insta::assert_snapshot!(words(&judgement));
+}
+
+#[test]
+fn a_hog_that_may_swap_is_not_killed_on_bookworm() {
+    let judgement = saved("hard-cap-kill.swap-allowed.bookworm");
+    assert_eq!((judgement.verdict, judgement.raw_verdict), (Verdict::Pass, Verdict::Fail));
+    for id in ["swap-flat", "host-swap-flat"] {
+        assert_eq!(verdict_of(&judgement, id), Verdict::Fail, "{id}");
+        assert!(finding(&judgement, id).required_red);
+    }
+    assert!(judgement.kills.iter().all(|kill| kill.killer == Killer::Exit), "{:?}", judgement.kills);
+    insta::assert_snapshot!(words(&judgement));
+}
