@@ -197,8 +197,10 @@ fn cleanup(record: &Record) -> Cleanup {
         (Some(left), _) if left.is_empty() => Cleanup::Proven,
         (Some(left), _) => Cleanup::NotProven { left: left.clone() },
         // A throwaway machine that is gone has taken everything with it.
-        (None, Some(EndReason::MachineLost { .. })) => Cleanup::NotNeeded,
-        (None, Some(EndReason::Skipped { .. } | EndReason::Refused { .. })) => Cleanup::NotNeeded,
+        (
+            None,
+            Some(EndReason::MachineLost { .. } | EndReason::Skipped { .. } | EndReason::Refused { .. }),
+        ) => Cleanup::NotNeeded,
         (None, _) if started_anything(record) => {
             Cleanup::NotProven { left: vec!["the record ends before any cleanup".into()] }
         }

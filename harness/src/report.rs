@@ -102,7 +102,7 @@ fn protected_words(view: &View<'_>, judgement: &Judgement) -> Option<String> {
     let mut words = Vec::new();
     match verdict(PROTECTED_UNCHANGED) {
         Some(Verdict::Pass) => {
-            words.push(format!("{} protected units unchanged", view.plan.protect.units.len()))
+            words.push(format!("{} protected units unchanged", view.plan.protect.units.len()));
         }
         Some(Verdict::Fail) => words.push("protected units changed".into()),
         Some(_) => words.push("protected units not observed".into()),

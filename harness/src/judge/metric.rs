@@ -60,7 +60,6 @@ pub(super) fn statistic(view: &View<'_>, claim: &MetricClaim, kind: BoundKind, p
         return answer_us(view, probe.parse::<usize>().ok()?.checked_sub(1)?, kind, phase);
     }
     let series = view.series(&claim.metric, phase);
-    let values = series.iter().map(|(_, value)| *value);
     match kind {
         BoundKind::Max | BoundKind::Min => {
             let inside = inside(view, &claim.metric, phase).into_iter();
@@ -68,7 +67,7 @@ pub(super) fn statistic(view: &View<'_>, claim: &MetricClaim, kind: BoundKind, p
             worst.map(|value| value as f64)
         }
         BoundKind::MaxDelta | BoundKind::MinDelta => {
-            let (first, last) = (values.clone().next()?, values.last()?);
+            let (&(_, first), &(_, last)) = (series.first()?, series.last()?);
             (series.len() > 1).then_some(last as f64 - first as f64)
         }
         BoundKind::MaxRate | BoundKind::MinRate => {

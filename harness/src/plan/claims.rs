@@ -130,7 +130,7 @@ fn kill_claim(
         limit: kill.limit.as_ref().map(ToString::to_string),
         limit_path,
         at,
-        signal: kill.signal.as_ref().map(|signal| i32::from(signal.number())),
+        signal: kill.signal.as_ref().map(|signal| signal.number()),
     })
 }
 

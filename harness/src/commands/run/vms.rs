@@ -54,7 +54,7 @@ fn prepare(guest: Guest, display: &Display, trouble: &Mutex<Vec<String>>) -> any
     let name = guest.to_string();
     let lab = Lab::prepare(guest, &|event| match event {
         Event::Waiting { entry } => {
-            display.doing(&name, &format!("waits for another run that builds {entry}"))
+            display.doing(&name, &format!("waits for another run that builds {entry}"));
         }
         Event::ImageBuild { step, line, .. } => display.doing(&name, &format!("image: {step} {line}")),
         Event::ImageReady { cached: false, took, .. } => {
