@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::exit_code::ExitCode;
+use crate::run::shelter::PARENT;
 use crate::run::undo::{STATE, Undo, stop_unit};
 use crate::systemd::{Bus, Manager};
 
@@ -58,6 +59,8 @@ fn journals(state: &Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
 fn stop_strays(systemd: &dyn Manager) -> anyhow::Result<Vec<String>> {
     let mut units: Vec<String> = systemd.list(PREFIX)?.into_iter().map(|unit| unit.name).collect();
     units.sort_by_key(|name| (name.ends_with(".slice"), std::cmp::Reverse(name.len())));
+    // Above all of them, and without the dash.
+    units.push(PARENT.to_owned());
     Ok(units
         .iter()
         .filter_map(|unit| stop_unit(unit, systemd).err())

@@ -29,23 +29,52 @@ pub fn take(systemd: &dyn Manager, run: &str) -> Vec<String> {
     if let Err(error) = fs::write("/proc/self/oom_score_adj", "-1000") {
         missing.push(format!("oom_score_adj is not -1000: {error}"));
     }
-    // Protection on a leaf is void unless every ancestor grants it.
+    missing.extend(reserve(systemd, run, std::process::id()).err());
+    missing
+}
+
+/// Puts a process into a scope with reserved memory.
+fn reserve(systemd: &dyn Manager, run: &str, pid: u32) -> Result<(), String> {
     let reserve = [Property::new("MemoryMin", RESERVED)];
+    // Protection on a leaf is void unless every ancestor grants it.
     for slice in [PARENT, SLICE] {
-        if let Err(error) = systemd.start_slice(slice, &reserve) {
-            missing.push(format!("{slice} is not reserved: {}", chain(&error)));
-            return missing;
-        }
+        // Slices stay when a run ends, so a later run finds them there, and their names taken.
+        let there = systemd.unit(slice).is_ok_and(|unit| unit.is_active());
+        let reserved = if there {
+            systemd.set_properties(slice, &reserve)
+        } else {
+            systemd.start_slice(slice, &reserve)
+        };
+        reserved.map_err(|error| format!("{slice} is not reserved: {}", chain(&error)))?;
     }
     let scope = scope(run);
-    if let Err(error) = systemd.start_scope(&scope, SLICE, &[std::process::id()], &reserve) {
-        missing.push(format!("{scope} did not start: {}", chain(&error)));
-    }
-    missing
+    systemd
+        .start_scope(&scope, SLICE, &[pid], &reserve)
+        .map_err(|error| format!("{scope} did not start: {}", chain(&error)))
 }
 
 /// The scope that the harness of a run lives in.
 #[must_use]
 pub fn scope(run: &str) -> String {
     format!("bulkhead-harness-{run}.scope")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::systemd::{Fake, PropertyValue};
+
+    #[test]
+    fn a_second_run_on_the_same_machine_finds_its_shelter_too() {
+        let systemd = Fake::new(257);
+        assert_eq!(reserve(&systemd, "r1", 7), Ok(()));
+        systemd.forget("bulkhead-harness-r1.scope");
+        assert_eq!(reserve(&systemd, "r2", 8), Ok(()));
+        let scope = systemd.unit("bulkhead-harness-r2.scope").expect("known");
+        assert_eq!(scope.slice.as_deref(), Some(SLICE));
+        for unit in [PARENT, SLICE, "bulkhead-harness-r2.scope"] {
+            let reserved = systemd.property(unit, "MemoryMin").expect("read");
+            assert_eq!(reserved, Some(PropertyValue::U64(RESERVED)), "{unit}");
+        }
+    }
 }
