@@ -288,7 +288,6 @@ impl Session<'_> {
         if let Err(reason) = self.start_sampler() {
             return EndReason::SetupFailed { reason };
         }
-        self.watchers.start_probers(self.plan, self.recorder);
         let mut watchdog = Watchdog::new(&self.plan.watchdog);
         let end = self.phases(&mut watchdog);
         if matches!(end, EndReason::Aborted { .. } | EndReason::Interrupted { .. }) {
@@ -311,6 +310,10 @@ impl Session<'_> {
     /// Baseline, then stress until every balloon has ended or the time is up.
     fn phases(&mut self, watchdog: &mut Watchdog) -> EndReason {
         self.enter(Mark::Baseline);
+        // A server of the scenario answers only once it works: asked earlier, it would be blamed for our own set-up.
+        self.actors.release_due(Release::Baseline, now_us(), self.recorder);
+        self.actors.wait_until_working();
+        self.watchers.start_probers(self.plan, self.recorder);
         let baseline_ends = now_us() + self.plan.baseline_us;
         if let Some(end) = self.watch(watchdog, Release::Baseline, baseline_ends, false) {
             return end;

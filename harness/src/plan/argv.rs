@@ -5,11 +5,13 @@ use crate::scenario::earlyoom::Earlyoom;
 use crate::scenario::span::Span;
 
 /// Program name and arguments. `total` and `low` are the balloon's resolved sizes, bytes.
-pub(super) fn argv(actor: &Actor, total: Option<u64>, low: Option<u64>) -> Vec<String> {
+pub(super) fn argv(actor: &Actor, deadline: Span, total: Option<u64>, low: Option<u64>) -> Vec<String> {
     let mut words = Words(Vec::new());
     words.word(if actor.balloon().is_some() { "balloon" } else { "bystander" });
     words.option("--status", "{status}");
     words.word("--wait");
+    // PID 1 ends the unit by then anyway.
+    words.option("--wait-timeout", deadline.0.div_ceil(1_000_000));
     words.option("--oom-score-adj", actor.oom_score_adjust.0);
     if let Some(comm) = &actor.comm {
         words.option("--comm", comm.as_str());

@@ -301,7 +301,7 @@ impl Resolver<'_> {
             cgroup: made.0.cgroup,
             watched_chain: Vec::new(),
             properties,
-            argv: argv(actor, total, low),
+            argv: argv(actor, self.scenario.deadline, total, low),
             oom_score_adj: i32::from(actor.oom_score_adjust.0),
             release: match actor.release {
                 actor::Release::Baseline => Release::Baseline,

@@ -12,7 +12,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use balloon::status::Page;
+use balloon::status::{Kind, Page, Phase};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -28,6 +28,9 @@ use crate::systemd::{self, Manager};
 
 /// How long an actor may take to show up in its cgroup with its own `oom_score_adj`.
 const PLACED_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a released bystander may take to begin its work. One that takes longer shows in what it measures.
+const WORKING_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why a plan did not come up.
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +145,19 @@ impl Actors {
                 recorder.record(Event::ActorReleased { actor: actor.id.clone() });
                 actor.page.release();
             }
+        }
+    }
+
+    /// Waits until every released bystander does what it is there for: a server listens, a heart beats.
+    pub fn wait_until_working(&self) {
+        let began = Instant::now();
+        let working = |actor: &Actor| {
+            let page = actor.page.snapshot();
+            let listens = page.kind() != Some(Kind::TcpServer) || page.port != 0;
+            !actor.released || actor.balloon || (page.phase() >= Some(Phase::Climbing) && listens)
+        };
+        while !self.actors.iter().all(working) && began.elapsed() < WORKING_WITHIN {
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 
@@ -468,7 +484,7 @@ fn waits(actors: &[Actor], id: &str) -> bool {
     actors
         .iter()
         .find(|actor| actor.id == id)
-        .is_some_and(|actor| actor.page.snapshot().phase() == Some(balloon::status::Phase::Waiting))
+        .is_some_and(|actor| actor.page.snapshot().phase() == Some(Phase::Waiting))
 }
 
 fn number(path: &Path) -> Result<i32, SetupError> {
