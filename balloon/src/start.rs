@@ -7,7 +7,7 @@ use crate::trouble::Trouble;
 use crate::{clock, futex};
 use nix::errno::Errno;
 use nix::sys::prctl;
-use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::unistd::{Pid, getppid};
 use std::io::Write as _;
 use std::path::Path;
@@ -60,6 +60,9 @@ fn open(path: &Path, must_exist: bool, life: Life) -> Result<Page, PageError> {
 }
 
 fn settle(options: &StartOptions) -> Result<(), Trouble> {
+    // A starter that blocks signals for itself hands its mask on (std::process::Command keeps it): a killer's SIGTERM
+    // would then wait for ever.
+    SigSet::all().thread_unblock().map_err(|errno| Trouble::system("unblock signals", errno))?;
     set_oom_score_adj(options.oom_score_adj.unwrap_or(0))?;
     if let Some(comm) = &options.comm {
         prctl::set_name(comm).map_err(|errno| Trouble::system("set the name of the process", errno))?;

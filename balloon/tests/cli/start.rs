@@ -3,8 +3,10 @@
 use crate::actor::{Actor, BALLOON, BYSTANDER, until};
 use balloon::status::{Kind, Page, Phase, read};
 use nix::sys::prctl::set_child_subreaper;
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
 #[test]
@@ -128,4 +130,14 @@ fn a_page_that_is_missing_is_an_error_when_somebody_else_should_have_made_it() {
         .unwrap();
     assert_eq!(done.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&done.stderr).contains("cannot open the status page"));
+}
+
+#[test]
+fn a_starters_blocked_signals_do_not_save_an_actor_from_sigterm() {
+    let blocked = SigSet::from_iter([Signal::SIGTERM]);
+    blocked.thread_block().unwrap();
+    let mut actor = Actor::waiting(BALLOON, &["--total", "1M"]);
+    blocked.thread_unblock().unwrap();
+    kill(Pid::from_raw(actor.pid().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    assert_eq!(actor.ended().signal(), Some(15));
 }
