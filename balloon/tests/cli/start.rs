@@ -101,7 +101,7 @@ fn the_page_survives_a_sigkill() {
     let mut actor = Actor::start(BALLOON, &["--total", "32M"]);
     actor.until_holding();
     let status = actor.kill();
-    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+    assert_eq!(status.signal(), Some(9));
     let snapshot = read(&actor.status).unwrap();
     assert_eq!((snapshot.phase(), snapshot.touched), (Some(Phase::Holding), 32 << 20));
 }

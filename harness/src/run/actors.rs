@@ -171,10 +171,12 @@ impl Actors {
         }
     }
 
-    /// Whether there are balloons and every one that was released has ended.
+    /// Whether the stress is over: every balloon that belongs to it has ended. One that is released with the bystanders
+    /// is one of them.
     #[must_use]
     pub fn balloons_ended(&self) -> bool {
-        let mut balloons = self.actors.iter().filter(|actor| actor.balloon).peekable();
+        let stress = |actor: &&Actor| actor.balloon && actor.release == Release::Stress;
+        let mut balloons = self.actors.iter().filter(stress).peekable();
         balloons.peek().is_some() && balloons.all(|actor| actor.ended)
     }
 
