@@ -1,0 +1,68 @@
+//! What the daemons of both guests really print, read back. Where each file comes from: fixtures/daemons/README.md.
+
+use harness::earlyoom::{is_dry_run, is_escalation, selection};
+use harness::oomd::{killed, parse};
+use rstest::rstest;
+
+const WORK: &str = "/bulkhead.slice/bulkhead-rexample.slice/bulkhead-rexample-work.slice";
+
+fn fixture(name: &str) -> String {
+    let path = format!("{}/tests/fixtures/daemons/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[rstest]
+#[case("oomctl-252-pressure.txt")]
+#[case("oomctl-257-pressure.txt")]
+fn an_armed_oomd_lists_the_slice_it_watches_for_pressure(#[case] name: &str) {
+    let dump = parse(&fixture(name));
+    assert_eq!(dump.dry_run, Some(false));
+    assert_eq!(dump.pressure, [WORK]);
+    assert!(!dump.swap.iter().any(|path| path == WORK), "{:?}", dump.swap);
+}
+
+#[rstest]
+#[case("oomctl-252-swap.txt")]
+#[case("oomctl-257-swap.txt")]
+fn an_armed_oomd_lists_the_slice_it_watches_for_swap(#[case] name: &str) {
+    let dump = parse(&fixture(name));
+    assert_eq!(dump.dry_run, Some(false));
+    assert!(dump.swap.iter().any(|path| path == WORK), "{:?}", dump.swap);
+    assert!(dump.pressure.is_empty(), "{:?}", dump.pressure);
+}
+
+#[rstest]
+#[case("oomd-252-kills.log")]
+#[case("oomd-257-kills.log")]
+fn oomd_took_the_innocent_reader_first_and_the_hogs_after_it(#[case] name: &str) {
+    let log = fixture(name);
+    let victims: Vec<&str> = log.lines().filter_map(killed).collect();
+    let hog = format!("{WORK}/bulkhead-rexample-work-hog.scope");
+    let reader = format!("{WORK}/bulkhead-rexample-work-reader.scope");
+    assert_eq!(victims, [reader.as_str(), hog.as_str(), hog.as_str()]);
+}
+
+#[rstest]
+#[case("earlyoom-1.7-dry.log")]
+#[case("earlyoom-1.8.2-dry.log")]
+fn a_dry_earlyoom_says_so_and_chooses_the_preferred_hog_every_time(#[case] name: &str) {
+    let log = fixture(name);
+    assert!(log.lines().any(is_dry_run));
+    let choices: Vec<_> = log.lines().filter_map(selection).collect();
+    assert!(choices.len() >= 3, "{} choices", choices.len());
+    for choice in choices {
+        assert_eq!((choice.comm.as_str(), choice.signal.as_str()), ("a-runaway-agent", "SIGTERM"));
+        assert!((100..=110).contains(&choice.rss_mib), "{choice:?}");
+    }
+}
+
+#[rstest]
+#[case("earlyoom-1.7-live.log", &["hog-listens"])]
+#[case("earlyoom-1.8.2-live.log", &["hog-listens", "hog-ignores"])]
+fn a_live_earlyoom_escalates_where_sigterm_is_not_heard(#[case] name: &str, #[case] chosen: &[&str]) {
+    let log = fixture(name);
+    assert!(!log.lines().any(is_dry_run));
+    let choices: Vec<String> = log.lines().filter_map(selection).map(|choice| choice.comm).collect();
+    assert_eq!(choices, chosen);
+    assert_eq!(log.lines().filter(|line| is_escalation(line)).count(), chosen.len());
+}
