@@ -21,6 +21,10 @@ pub struct StartOptions {
     /// ends when its parent does (exit code 4), or when it is not released in time (exit code 5).
     #[arg(long, requires = "oom_score_adj")]
     pub wait: bool,
+    /// The process that has to be the parent while the actor waits; without it, whoever is when the wait begins. An
+    /// actor whose parent died before that would otherwise not notice.
+    #[arg(long, value_name = "PID", requires = "wait", value_parser = clap::value_parser!(i32).range(1..))]
+    pub parent: Option<i32>,
     /// How many seconds to wait for the release.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub wait_timeout: Duration,

@@ -88,7 +88,7 @@ pub(crate) fn wait(page: &Page, options: &StartOptions) -> Result<(), Trouble> {
     if !options.wait {
         return Ok(());
     }
-    let parent = getppid();
+    let parent = options.parent.map_or_else(getppid, Pid::from_raw);
     page.set_phase(Phase::Waiting);
     let deadline = clock::now_ns().saturating_add(clock::ns(options.wait_timeout));
     while !page.is_released() {

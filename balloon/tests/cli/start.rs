@@ -97,6 +97,13 @@ fn an_actor_whose_parent_dies_during_the_wait_ends() {
 }
 
 #[test]
+fn an_actor_whose_parent_died_before_it_could_wait_ends() {
+    let args = ["--wait", "--oom-score-adj", "0", "--parent", "1", "--total", "1M"];
+    let mut actor = Actor::start(BALLOON, &args);
+    assert_eq!(actor.ended().code(), Some(4));
+}
+
+#[test]
 fn the_page_survives_a_sigkill() {
     let mut actor = Actor::start(BALLOON, &["--total", "32M"]);
     actor.until_holding();

@@ -339,7 +339,8 @@ impl Setup<'_> {
             self.undo.before(Step::RemoveTree(dir.clone())).map_err(io_error("the undo journal"))?;
             fs::create_dir_all(&dir).map_err(io_error(dir.display().to_string()))?;
         }
-        if let Some(bytes) = actor.file {
+        // Balloons and writers make their file themselves, and take none that is there already.
+        if let (Some(bytes), "reader") = (actor.file, actor.kind.as_str()) {
             let path = dir.join(format!("{}.data", actor.id));
             text::cold_file(&path, bytes).map_err(io_error(path.display().to_string()))?;
         }
@@ -369,6 +370,8 @@ impl Setup<'_> {
         let log = self.undo.dir().join(format!("{}.log", actor.id));
         let log = File::create(&log).map_err(io_error(log.display().to_string()))?;
         Command::new(&program)
+            // Should this process be killed now, the actor must see it although it has not begun to wait.
+            .arg(format!("--parent={}", std::process::id()))
             .args(self.arguments(actor))
             .env_clear()
             .stdin(Stdio::null())
