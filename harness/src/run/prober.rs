@@ -87,9 +87,15 @@ fn banner(address: SocketAddr, within: Duration) -> AnswerResult {
     let took = || u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     let mut buffer = [0; 256];
     let read = TcpStream::connect_timeout(&address, within).and_then(|mut stream| {
-        let left = within.saturating_sub(began.elapsed()).max(Duration::from_millis(1));
-        stream.set_read_timeout(Some(left))?;
-        stream.read(&mut buffer)
+        loop {
+            let left = within.saturating_sub(began.elapsed()).max(Duration::from_millis(1));
+            stream.set_read_timeout(Some(left))?;
+            match stream.read(&mut buffer) {
+                // A read with a timeout is not restarted when the process is stopped and continued (signal(7)).
+                Err(error) if error.kind() == ErrorKind::Interrupted && began.elapsed() < within => {}
+                read => return read,
+            }
+        }
     });
     match read {
         Ok(0) => AnswerResult::Refused { error: "closed the connection without a word".into() },
@@ -99,7 +105,12 @@ fn banner(address: SocketAddr, within: Duration) -> AnswerResult {
             AnswerResult::Penalised { banner: String::from_utf8_lossy(&buffer[..length]).trim().into() }
         }
         Ok(_) => AnswerResult::Answered { took_us: took() },
-        Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::TimedOut | ErrorKind::WouldBlock | ErrorKind::Interrupted
+            ) =>
+        {
             AnswerResult::Late { waited_us: took() }
         }
         Err(error) => AnswerResult::Refused { error: error.to_string() },

@@ -30,6 +30,9 @@ pub const ACTOR_COLUMNS: &[&str] =
 pub struct Pulse {
     /// When the last row was taken, µs.
     pub last_tick_us: AtomicU64,
+    /// The longest time between two rows so far, µs: after a stop of the whole process the sampler may be back before
+    /// anybody has seen that it was away.
+    pub longest_silence_us: AtomicU64,
     /// Whether the metric of `reached` has crossed its threshold since the stress began.
     pub reached: AtomicBool,
     /// Set by the run loop when the balloons are released: from here on `reached` is looked at.
@@ -216,6 +219,10 @@ pub fn start(
             write_row(&mut line, at, row);
             let written = file.write_all(&line);
             let done = now_us();
+            let before = pulse.last_tick_us.load(Ordering::Relaxed);
+            if before != 0 {
+                pulse.longest_silence_us.fetch_max(done - before, Ordering::Relaxed);
+            }
             pulse.last_tick_us.store(done, Ordering::Release);
             busy_us += done - at;
             summary.ticks += 1;

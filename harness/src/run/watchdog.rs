@@ -26,7 +26,7 @@ impl Watchdog {
     /// The reason to stop now, with numbers.
     pub fn check(&mut self, pulse: &Pulse, now_us: u64) -> Option<String> {
         let last = pulse.last_tick_us.load(Ordering::Acquire);
-        let silence = now_us.saturating_sub(last);
+        let silence = now_us.saturating_sub(last).max(pulse.longest_silence_us.load(Ordering::Relaxed));
         if last != 0 && silence > self.limits.max_silence_us {
             return Some(format!("no sample was taken for {:.1} s", silence as f64 / 1e6));
         }
@@ -95,6 +95,14 @@ mod tests {
     #[test]
     fn silence_of_the_sampler_stops_the_run() {
         let reason = Watchdog::new(&limits()).check(&pulse(1_000_000, 900, 0), 3_100_000);
+        assert_eq!(reason.as_deref(), Some("no sample was taken for 2.1 s"));
+    }
+
+    #[test]
+    fn silence_that_is_over_stops_the_run_all_the_same() {
+        let pulse = pulse(3_100_000, 900, 0);
+        pulse.longest_silence_us.store(2_100_000, Ordering::Relaxed);
+        let reason = Watchdog::new(&limits()).check(&pulse, 3_110_000);
         assert_eq!(reason.as_deref(), Some("no sample was taken for 2.1 s"));
     }
 
