@@ -95,6 +95,7 @@ pub fn execute(
     let recorder = Arc::new(Recorder::new(store));
     recorder.record(Event::Phase { phase: Mark::Setup });
     let before = cleanup::Before::read(paths);
+    let home = shelter::home();
     let mut undo = match Undo::begin(&paths.state, &plan.run) {
         Ok(undo) => undo,
         Err(error) => {
@@ -106,7 +107,8 @@ pub fn execute(
     let end = stress(plan, paths, systemd, &recorder, &mut undo, on);
     recorder.record(Event::Ended { reason: end.clone() });
     recorder.record(Event::Phase { phase: Mark::Cleanup });
-    let left = cleanup::run(plan, paths, systemd, undo, &before);
+    let mut left = cleanup::run(plan, paths, systemd, undo, &before);
+    left.extend(shelter::leave(systemd, &plan.run, &paths.cgroups, home.as_deref()));
     recorder.record(Event::Cleanup { left });
     finish(recorder, end)
 }
@@ -127,7 +129,9 @@ fn stress(
     undo: &mut Undo,
     on: &mut dyn FnMut(&Progress),
 ) -> EndReason {
-    let signals = match block_signals() {
+    let signals = match block_signals()
+        .and_then(|set| SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC))
+    {
         Ok(signals) => signals,
         Err(error) => return EndReason::SetupFailed { reason: format!("signals: {error}") },
     };
@@ -152,14 +156,19 @@ fn setup_words(error: &SetupError) -> String {
     chain(error)
 }
 
-fn block_signals() -> nix::Result<SignalFd> {
+/// Keeps signals for the run loop to read. To be called before the process has a second thread, such as a bus
+/// connection's: a thread that does not block SIGINT takes it, and the process dies without a cleanup. Actors clear the
+/// mask that they inherit.
+///
+/// # Errors
+/// When the mask cannot be set.
+pub fn block_signals() -> nix::Result<SigSet> {
     let mut set = SigSet::empty();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD] {
         set.add(signal);
     }
-    // Blocked before any thread starts, so that every thread inherits it; children start with a clean mask.
     set.thread_block()?;
-    SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+    Ok(set)
 }
 
 /// Records the state of the protected units and, after the stress, of the units of the run.

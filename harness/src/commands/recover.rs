@@ -7,12 +7,10 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::exit_code::ExitCode;
-use crate::run::shelter::PARENT;
-use crate::run::undo::{STATE, Undo, stop_unit};
+use crate::run::cleanup::populated_cgroups;
+use crate::run::shelter::{PARENT, stop_if_empty};
+use crate::run::undo::{STATE, Undo, is_of_a_run, stop_unit};
 use crate::systemd::{Bus, Manager};
-
-/// Everything that bulkhead makes carries this prefix.
-const PREFIX: &str = "bulkhead-";
 
 pub(super) fn recover() -> anyhow::Result<ExitCode> {
     let systemd = Bus::connect(Duration::from_secs(10))
@@ -26,9 +24,10 @@ pub(super) fn recover() -> anyhow::Result<ExitCode> {
         left.extend(undo.unwind(&systemd));
     }
     left.extend(stop_strays(&systemd)?);
-    let still: Vec<String> = systemd.list(PREFIX)?.into_iter().map(|unit| unit.name).collect();
-    left.extend(still.into_iter().map(|unit| format!("{unit} is still loaded")));
-    left.extend(crate::run::cleanup::populated_cgroups(Path::new(crate::cgroupfs::ROOT)));
+    left.extend(units_of_runs(&systemd)?.into_iter().map(|unit| format!("{unit} is still loaded")));
+    let cgroups = Path::new(crate::cgroupfs::ROOT);
+    left.extend(populated_cgroups(cgroups));
+    left.extend(stop_if_empty(PARENT, &systemd, cgroups).err());
     if left.is_empty() {
         println!("nothing of bulkhead is left: no unit, no process, no journal");
         return Ok(ExitCode::Passed);
@@ -57,13 +56,12 @@ fn journals(state: &Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
 
 /// Units that no journal speaks of: scopes first, slices from the innermost out.
 fn stop_strays(systemd: &dyn Manager) -> anyhow::Result<Vec<String>> {
-    let mut units: Vec<String> = systemd.list(PREFIX)?.into_iter().map(|unit| unit.name).collect();
+    let mut units = units_of_runs(systemd)?;
     units.sort_by_key(|name| (name.ends_with(".slice"), std::cmp::Reverse(name.len())));
-    // Above all of them, and without the dash.
-    units.push(PARENT.to_owned());
-    Ok(units
-        .iter()
-        .filter_map(|unit| stop_unit(unit, systemd).err())
-        .map(|error| error.to_string())
-        .collect())
+    Ok(units.iter().filter_map(|unit| stop_unit(unit, systemd).err()).collect())
+}
+
+fn units_of_runs(systemd: &dyn Manager) -> anyhow::Result<Vec<String>> {
+    let units = systemd.list("bulkhead-")?.into_iter().map(|unit| unit.name);
+    Ok(units.filter(|name| is_of_a_run(name)).collect())
 }

@@ -14,6 +14,7 @@ use crate::cli::{Run, Target};
 use crate::display::Display;
 use crate::exit_code::ExitCode;
 use crate::record::Record;
+use crate::target::host::HostError;
 use crate::target::{self, Case};
 
 /// What running all cases left behind.
@@ -27,6 +28,20 @@ pub(super) struct Outcome {
 }
 
 pub(super) fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
+    if arguments.on == Target::Host {
+        crate::run::block_signals().context("signals could not be blocked")?;
+    }
+    match select_and_run(arguments) {
+        // The owner of the machine has not allowed it: that is a guard's answer, not a surprise.
+        Err(error) if matches!(error.downcast_ref(), Some(HostError::Policy(_))) => {
+            eprintln!("refused: {error:#}");
+            Ok(ExitCode::Guarded)
+        }
+        ended => ended,
+    }
+}
+
+fn select_and_run(arguments: &Run) -> anyhow::Result<ExitCode> {
     let cases = match select::cases(arguments) {
         Ok(cases) => cases,
         Err(select::Refused::Scenarios(error)) => return super::check::refuse(&error),

@@ -2,11 +2,14 @@
 //! OOM killer.
 
 use std::fs;
+use std::path::Path;
 
 use nix::sys::mman::{MlockAllFlags, mlockall};
 
 use super::recorder::chain;
-use crate::systemd::{Manager, Property};
+use super::undo::stop_unit;
+use crate::cgroupfs;
+use crate::systemd::{Manager, Property, slice_cgroup};
 
 /// The slice of the harness itself, beside the slices of its runs.
 pub const SLICE: &str = "bulkhead-harness.slice";
@@ -38,7 +41,7 @@ fn reserve(systemd: &dyn Manager, run: &str, pid: u32) -> Result<(), String> {
     let reserve = [Property::new("MemoryMin", RESERVED)];
     // Protection on a leaf is void unless every ancestor grants it.
     for slice in [PARENT, SLICE] {
-        // Slices stay when a run ends, so a later run finds them there, and their names taken.
+        // Another run's, or left by one that was killed: the names are taken.
         let there = systemd.unit(slice).is_ok_and(|unit| unit.is_active());
         let reserved = if there {
             systemd.set_properties(slice, &reserve)
@@ -51,6 +54,44 @@ fn reserve(systemd: &dyn Manager, run: &str, pid: u32) -> Result<(), String> {
     systemd
         .start_scope(&scope, SLICE, &[pid], &reserve)
         .map_err(|error| format!("{scope} did not start: {}", chain(&error)))
+}
+
+/// The cgroup that the harness was started in, below the cgroup root: where it goes back to.
+#[must_use]
+pub fn home() -> Option<String> {
+    let own = cgroupfs::cgroup_of(Path::new("/proc"), std::process::id()).ok()?;
+    Some(own.as_str().trim_start_matches('/').to_owned())
+}
+
+/// Goes back home and takes the shelter down, slices only when no other harness lives in them. Returns what is left.
+pub fn leave(systemd: &dyn Manager, run: &str, cgroups: &Path, home: Option<&str>) -> Vec<String> {
+    let scope = scope(run);
+    let Some(home) = home else {
+        return vec![format!("{scope}: it is not known where the harness came from")];
+    };
+    let procs = cgroups.join(home).join("cgroup.procs");
+    // A home that is gone (a session that was closed) or that takes no processes: stay, and say so.
+    if let Err(error) = fs::write(&procs, std::process::id().to_string()) {
+        return vec![format!("{scope}: {}: {error}", procs.display())];
+    }
+    let scope = stop_unit(&scope, systemd).err();
+    let slices = [SLICE, PARENT].into_iter().filter_map(|slice| stop_if_empty(slice, systemd, cgroups).err());
+    scope.into_iter().chain(slices).collect()
+}
+
+/// Stops one of the two slices that runs share, unless another run lives in it.
+///
+/// # Errors
+/// When systemd does not do it.
+pub fn stop_if_empty(slice: &str, systemd: &dyn Manager, cgroups: &Path) -> Result<(), String> {
+    let path = slice_cgroup(slice).map_err(|error| error.to_string())?;
+    let Ok(entries) = fs::read_dir(cgroups.join(path.as_str().trim_start_matches('/'))) else {
+        return Ok(());
+    };
+    if entries.flatten().any(|entry| entry.path().is_dir()) {
+        return Ok(());
+    }
+    stop_unit(slice, systemd)
 }
 
 /// The scope that the harness of a run lives in.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::shelter::SLICE as SHELTER;
 use crate::systemd::{Error, Manager};
 
 /// Where a run keeps its journal and the status pages of its actors.
@@ -99,6 +100,22 @@ fn undo(step: &Step, systemd: &dyn Manager) -> Result<(), String> {
     }
 }
 
+/// Whether this unit (or its cgroup) was made by a run: `bulkhead-rID…` and the shelters of harnesses. Other names that
+/// begin with `bulkhead-` belong to whoever chose them, such as a service that runs `bulkhead recover` at boot.
+#[must_use]
+pub fn is_of_a_run(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("bulkhead-") else { return false };
+    if name == SHELTER {
+        return true;
+    }
+    let id = rest.strip_prefix("harness-").unwrap_or(rest);
+    let id = &id[..id.find(['-', '.']).unwrap_or(id.len())];
+    // A run's id is `r` and at least eight digits in base 36.
+    id.len() > 8
+        && id.starts_with('r')
+        && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+}
+
 /// Kills what runs in a unit, stops it, forgets its failure, and proves that it is gone.
 ///
 /// # Errors
@@ -109,20 +126,21 @@ pub fn stop_unit(name: &str, systemd: &dyn Manager) -> Result<(), String> {
     if !unit.exists() {
         return Ok(());
     }
-    if unit.is_active() {
+    if !unit.is_down() {
         // SIGKILL first: a stop alone waits for SIGTERM to be heard by processes that hear nothing.
         systemd.kill(name, 9).ok();
         systemd.stop(name).map_err(say)?;
     }
     systemd.reset_failed(name).ok();
     let unit = systemd.unit(name).map_err(say)?;
-    if unit.is_active() { Err(format!("{name} is still active")) } else { Ok(()) }
+    if unit.is_down() { Ok(()) } else { Err(format!("{name} is still active")) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::systemd::{Call, Fake};
+    use rstest::rstest;
 
     /// A run with a slice, a scope in it and a directory, all of it there.
     fn started(state: &Path, systemd: &Fake) -> (Undo, PathBuf) {
@@ -213,5 +231,19 @@ mod tests {
         Undo::begin(state.path(), "r1").expect("begun");
         let error = Undo::begin(state.path(), "r1").expect_err("refused");
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[rstest]
+    #[case("bulkhead-r5n17otgu92.slice", true)]
+    #[case("bulkhead-r5n17otgu92-work-hog.scope", true)]
+    #[case("bulkhead-harness-r5n17otgu92.scope", true)]
+    #[case("bulkhead-harness.slice", true)]
+    #[case("bulkhead.slice", false)]
+    #[case("bulkhead-agent.service", false)]
+    #[case("bulkhead-recover.service", false)]
+    #[case("bulkhead-recover-at-boot.service", false)]
+    #[case("bulkheads-r5n17otgu92.slice", false)]
+    fn what_a_run_made_is_told_by_its_name(#[case] name: &str, #[case] ours: bool) {
+        assert_eq!(is_of_a_run(name), ours);
     }
 }

@@ -72,6 +72,13 @@ impl Unit {
     pub fn is_active(&self) -> bool {
         self.active_state.as_deref() == Some("active")
     }
+
+    /// Whether nothing of it runs any more. A unit whose deadline has passed is neither this nor active for as long as
+    /// its processes take to die: `deactivating`.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        matches!(self.active_state.as_deref(), None | Some("inactive" | "failed"))
+    }
 }
 
 /// The cgroup of a slice: `a-b.slice` lies at `/a.slice/a-b.slice`, and `-.slice` is the root.
