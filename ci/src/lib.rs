@@ -65,5 +65,5 @@ pub use guest::{Guest, UnknownGuest};
 pub use lab::{CloneOptions, Lab};
 pub use qemu::Accelerator;
 pub use qmp::QmpError;
-pub use vm::{Command, PULSE_DEADLINE, Running, Vm, VmError};
+pub use vm::{Command, HostShare, PULSE_DEADLINE, Running, Vm, VmError};
 pub use wire::{Exit, Stream};

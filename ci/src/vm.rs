@@ -7,6 +7,7 @@ mod command;
 mod failure;
 mod fetch;
 mod pulse;
+mod share;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,6 +25,7 @@ use crate::wire::{Answer, Ask, Exit, Stream};
 
 pub use command::{Command, Running};
 pub use failure::VmError;
+pub use share::HostShare;
 
 use pulse::Pulse;
 
@@ -133,6 +135,12 @@ impl Vm {
     #[must_use]
     pub fn qemu_pid(&self) -> u32 {
         self.machine.qemu.pid()
+    }
+
+    /// How its QEMU has shared this machine's processors so far; none where the kernel does not tell.
+    #[must_use]
+    pub fn host_share(&self) -> Option<HostShare> {
+        HostShare::of(Path::new("/proc"), self.qemu_pid())
     }
 
     /// From the start of QEMU to a guest that takes commands, its files in place.

@@ -60,6 +60,9 @@ pub struct GuestFacts {
     pub name: String,
     /// `kvm` or `tcg`.
     pub accelerator: String,
+    /// Share of the time in which the guest's QEMU could have run, but waited for a processor of this machine, percent;
+    /// none when it was not measured.
+    pub waited_percent: Option<u64>,
 }
 
 /// A whole record, read back from disk.

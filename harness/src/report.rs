@@ -6,7 +6,7 @@ use reports::outcome::{Killer, Verdict};
 use reports::report::{Case, Cleanup, Machine, Phase, Point, Report, Role, Series, TargetKind, Unit};
 
 use crate::exit_code::ExitCode;
-use crate::judge::{Judgement, PROTECTED_ANSWERS, PROTECTED_UNCHANGED, View};
+use crate::judge::{Judgement, PROTECTED_ANSWERS, PROTECTED_UNCHANGED, STARVED_PERCENT, View};
 use crate::plan::Plan;
 use crate::record::event::{AnswerResult, EndReason};
 use crate::record::{Event, Record};
@@ -179,23 +179,25 @@ fn course(view: &View<'_>, metric: String, unit: Unit, cap: Option<f64>, first: 
 }
 
 fn warnings(record: &Record) -> Vec<String> {
-    record
-        .events
-        .iter()
-        .filter_map(|stamped| match &stamped.event {
-            Event::KernelLogLost { records } => {
-                Some(format!("{records} records of the kernel log were lost"))
-            }
-            Event::KernelLogUnavailable { reason } => {
-                Some(format!("the kernel log could not be read: {reason}"))
-            }
-            Event::Trouble { step, error } => Some(format!("{step}: {error}")),
-            Event::SelfUse { max_late_us, .. } if *max_late_us > 500_000 => {
-                Some(format!("the sampler was up to {:.2} s late", *max_late_us as f64 / 1e6))
-            }
-            _ => None,
-        })
-        .collect()
+    let waited = record
+        .head
+        .guest
+        .as_ref()
+        .and_then(|guest| guest.waited_percent)
+        .filter(|waited| *waited >= STARVED_PERCENT);
+    let starved = waited.map(|waited| {
+        format!("the VM waited {waited} % of its time for a processor of its host; give it a quieter one or fewer --jobs")
+    });
+    let seen = record.events.iter().filter_map(|stamped| match &stamped.event {
+        Event::KernelLogLost { records } => Some(format!("{records} records of the kernel log were lost")),
+        Event::KernelLogUnavailable { reason } => Some(format!("the kernel log could not be read: {reason}")),
+        Event::Trouble { step, error } => Some(format!("{step}: {error}")),
+        Event::SelfUse { max_late_us, .. } if *max_late_us > 500_000 => {
+            Some(format!("the sampler was up to {:.2} s late", *max_late_us as f64 / 1e6))
+        }
+        _ => None,
+    });
+    starved.into_iter().chain(seen).collect()
 }
 
 fn console(record: &Record) -> Vec<String> {

@@ -5,6 +5,7 @@ pub mod vm;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::record::event::EndReason;
 use crate::record::store::{Store, StoreError};
@@ -31,6 +32,14 @@ impl Case {
             None => self.scenario.id.to_string(),
             Some(twin) => format!("{}/{twin}", self.scenario.id),
         }
+    }
+
+    /// How long it is watched at most.
+    #[must_use]
+    pub fn observed(&self) -> Duration {
+        let scenario = &self.scenario;
+        let own = scenario.twins.iter().find(|twin| self.twin.as_deref().is_some_and(|id| twin.id == *id));
+        own.and_then(|twin| twin.observe).unwrap_or(scenario.observe).plus(scenario.baseline).duration()
     }
 
     /// A name for its directory.

@@ -36,8 +36,17 @@ fn judge_bound(view: &View<'_>, claim: &MetricClaim, bound: &Bound) -> (Verdict,
     };
     match (statistic(view, claim, bound.kind, claim.during), limit) {
         (Some(value), Some(limit)) => {
-            let verdict = if allowed(bound.kind, value, limit) { Verdict::Pass } else { Verdict::Fail };
-            (verdict, expected, shown(claim.unit, value, rate))
+            let held = allowed(bound.kind, value, limit);
+            let latency = claim.unit == Unit::Microseconds && !rate && bound.kind == BoundKind::Max;
+            match view.starved().filter(|_| !held && latency) {
+                // A latency that the host of the VM made says nothing about the guest.
+                Some(waited) => {
+                    let why = format!("but the VM waited {waited} % of its time for a processor of its host");
+                    (Verdict::Inconclusive, expected, format!("{}, {why}", shown(claim.unit, value, rate)))
+                }
+                None if held => (Verdict::Pass, expected, shown(claim.unit, value, rate)),
+                None => (Verdict::Fail, expected, shown(claim.unit, value, rate)),
+            }
         }
         _ => (Verdict::Inconclusive, expected, format!("not observed in {}", phase_name(claim.during))),
     }

@@ -76,7 +76,12 @@ fn answers(view: &View<'_>) -> Finding {
             .into_iter()
             .map(|(_, result)| result)
             .collect();
-        let (one, words) = judge_probe(&results, answer.within_us);
+        let (mut one, mut words) = judge_probe(&results, answer.within_us);
+        let late = results.iter().all(|result| !matches!(result, AnswerResult::Refused { .. }));
+        if let (Verdict::Fail, true, Some(waited)) = (one, late, view.starved()) {
+            one = Verdict::Inconclusive;
+            words += &format!("; but the VM waited {waited} % of its time for a processor of its host");
+        }
         verdict = verdict.worse(one);
         observed.push(format!("{} {words}", answer.target));
     }

@@ -5,6 +5,9 @@ use crate::plan::{Plan, PlannedActor};
 use crate::record::event::{ActorEnd, ActorStatus, Mark, UnitState, When};
 use crate::record::{Event, Record};
 
+/// A guest that waited this share of its time for a processor has latencies that are the host's.
+pub(crate) const STARVED_PERCENT: u64 = 33;
+
 /// A record as the judges look at it.
 #[derive(Debug)]
 pub struct View<'a> {
@@ -134,6 +137,14 @@ impl<'a> View<'a> {
     /// Everything that `pick` accepts, in order.
     pub fn all<T>(&self, pick: impl Fn(&'a Event) -> Option<T>) -> Vec<(u64, T)> {
         self.record.events.iter().filter_map(|stamped| Some((stamped.at_us, pick(&stamped.event)?))).collect()
+    }
+
+    /// The share of time for which the guest waited for a processor of the machine that runs it, percent, when that is
+    /// so much that its latencies are no longer its own.
+    #[must_use]
+    pub fn starved(&self) -> Option<u64> {
+        let waited = self.record.head.guest.as_ref()?.waited_percent?;
+        (waited >= STARVED_PERCENT).then_some(waited)
     }
 
     /// How complete the kernel log of the run is.

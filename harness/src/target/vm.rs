@@ -110,7 +110,11 @@ pub fn run_case(
     dir: &Path,
     on: &mut dyn FnMut(&Progress),
 ) -> Result<(), VmTargetError> {
-    let guest = GuestFacts { name: lab.guest().to_string(), accelerator: accelerator(lab).into() };
+    let guest = GuestFacts {
+        name: lab.guest().to_string(),
+        accelerator: accelerator(lab).into(),
+        waited_percent: None,
+    };
     let head = case.head(Some(guest));
     let options = CloneOptions { files: Some(bundle.tar()), ..CloneOptions::new(case.dir_name()) };
     let lost = |what: String, console: String| EndReason::MachineLost { what, console };
@@ -160,6 +164,7 @@ fn drive(vm: &Vm, case: &Case, dir: &Path, head: &Head, on: &mut dyn FnMut(&Prog
         .timeout(case.scenario.deadline.duration() + GRACE);
     let mut lines = Lines::default();
     let mut said = String::new();
+    let before = vm.host_share();
     let exit = vm.exec(&command, &mut |stream, bytes| match stream {
         Stream::Stdout => lines.feed(bytes, |line| {
             if let Ok(progress) = serde_json::from_slice::<Progress>(line) {
@@ -181,7 +186,8 @@ fn drive(vm: &Vm, case: &Case, dir: &Path, head: &Head, on: &mut dyn FnMut(&Prog
         return write_end(dir, head, reason).map_err(Drive::Store);
     }
     fetched?;
-    put_guest(dir, head).map_err(Drive::Store)
+    let waited = before.zip(vm.host_share()).and_then(|(before, after)| after.waited_percent_since(&before));
+    put_guest(dir, head, waited).map_err(Drive::Store)
 }
 
 /// Gives the machine what the scenario requires of it: a VM can.
@@ -205,9 +211,9 @@ fn provide(vm: &Vm, case: &Case) -> Result<(), VmError> {
 }
 
 /// The record was written inside; which guest it was is known out here.
-fn put_guest(dir: &Path, head: &Head) -> Result<(), StoreError> {
+fn put_guest(dir: &Path, head: &Head, waited_percent: Option<u64>) -> Result<(), StoreError> {
     let mut inside = crate::record::Record::load(dir)?.head;
-    inside.guest.clone_from(&head.guest);
+    inside.guest = head.guest.clone().map(|guest| GuestFacts { waited_percent, ..guest });
     crate::record::store::Store::reopen(dir)?.write_head(&inside)
 }
 

@@ -10,7 +10,7 @@ use harness::judge::{Judgement, judge};
 use harness::kmsg::oom::{Constraint, OomEvent, Scope};
 use harness::plan::plan;
 use harness::record::event::{ActorEnd, ActorStatus, AnswerResult, EndReason, Mark, UnitState, When};
-use harness::record::{Event, Record, Samples, Stamped};
+use harness::record::{Event, GuestFacts, Record, Samples, Stamped};
 use harness::scenario::Scenario;
 use harness::target::Case;
 use reports::outcome::Verdict;
@@ -254,6 +254,15 @@ impl Run {
     }
 
     /// One probe of what is protected.
+    /// In a VM whose QEMU waited this share of its time for a processor.
+    pub(crate) fn in_a_guest_that_waited(&mut self, percent: u64) {
+        self.record.head.guest = Some(GuestFacts {
+            name: "trixie".into(),
+            accelerator: "tcg".into(),
+            waited_percent: Some(percent),
+        });
+    }
+
     pub(crate) fn answer(&mut self, at_us: u64, result: AnswerResult) {
         self.add(at_us, Event::Answer { probe: 0, target: "tcp-banner 127.0.0.1:22".into(), result });
     }

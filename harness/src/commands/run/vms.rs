@@ -90,7 +90,10 @@ fn side_by_side(
     jobs: usize,
     display: &Display,
 ) -> anyhow::Result<Vec<(Reported, Record)>> {
-    let queue: Mutex<VecDeque<(usize, &Case)>> = Mutex::new(cases.iter().enumerate().collect());
+    let mut order: Vec<(usize, &Case)> = cases.iter().enumerate().collect();
+    // The longest first, so that none of them is left to run alone at the end.
+    order.sort_by_key(|(_, case)| std::cmp::Reverse(case.observed()));
+    let queue = Mutex::new(VecDeque::from(order));
     let next = || queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front();
     let work = || {
         let mut done = Vec::new();
