@@ -41,7 +41,8 @@ fn main() -> Result {
 
 /// On this machine: boots, copies, starts, prints.
 fn outside(words: &[&str]) -> Result {
-    let (parts, guests): (Vec<&str>, Vec<&str>) = words.iter().copied().partition(|word| PARTS.contains(word));
+    let (parts, guests): (Vec<&str>, Vec<&str>) =
+        words.iter().copied().partition(|word| PARTS.contains(word));
     let guests = match guests.as_slice() {
         [] => vec![Guest::Trixie],
         names => names.iter().map(|name| name.parse::<Guest>()).collect::<std::result::Result<_, _>>()?,
