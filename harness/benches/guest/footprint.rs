@@ -17,9 +17,7 @@ const RECORD: &str = "/run/record";
 const SWAP: &str = "/dev/vdc";
 
 pub(crate) fn run(lab: &Lab, kit: &Kit) -> Result {
-    println!(
-        "| `hard-cap-kill` | peak RSS | rows | mean row | latest row | kill → event | row: 20 a second, cgroups |"
-    );
+    println!("| `hard-cap-kill` | peak RSS | cgroups | rows | mean row | latest row | kill → event |");
     println!("|---|---:|---:|---:|---:|---:|---:|");
     let mut peaks = Vec::new();
     for number in 1..=RUNS {
@@ -62,7 +60,7 @@ fn figures(record: &Record) -> Option<(f64, String)> {
             let peak = peak_rss as f64 / f64::from(1 << 20);
             let (mean, late) = (mean_tick_us as f64 / 1e3, max_late_us as f64 / 1e3);
             let line = format!(
-                "| {peak:.1} MiB | {ticks} | {mean:.2} ms | {late:.1} ms late | {delay:.2} ms | {cgroups} |"
+                "| {peak:.1} MiB | {cgroups} | {ticks} | {mean:.2} ms | {late:.1} ms late | {delay:.2} ms |"
             );
             Some((peak, line))
         }

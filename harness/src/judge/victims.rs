@@ -1,5 +1,7 @@
 //! The claim that no OOM killer of any kind took anybody else.
 
+use std::collections::BTreeSet;
+
 use reports::outcome::{Killer, Verdict};
 use reports::report::{Finding, Kill};
 
@@ -34,6 +36,9 @@ fn observe(view: &View<'_>, kills: &[Kill], allowed: &[String]) -> (Verdict, Str
         .collect();
     if !others.is_empty() {
         return (Verdict::Fail, format!("also killed: {}", others.join(", ")));
+    }
+    if unheard_daemon(view) {
+        return (Verdict::Inconclusive, "an OOM daemon runs here whose log could not be read".into());
     }
     let Some(counted) = view.delta("host:oom_kill") else {
         return (Verdict::Inconclusive, "/proc/vmstat oom_kill could not be read".into());
@@ -79,23 +84,42 @@ fn strangers(view: &View<'_>, allowed: &[String]) -> Vec<String> {
         .filter(|(_, (pid, _))| !ours(*pid, memcg_of(*pid)))
         .map(|(_, (pid, comm))| format!("{comm} (pid {pid})"))
         .collect();
-    names.extend(
-        view.all(|event| match event {
-            Event::DaemonLine { daemon, line }
-                if daemon == "systemd-oomd" && crate::oomd::killed(line).is_some() =>
-            {
-                Some(line.clone())
-            }
-            _ => None,
-        })
-        .into_iter()
-        .map(|(_, line)| line)
-        .filter(|line| {
-            !view.plan.actors.iter().any(|actor| allowed.contains(&actor.id) && line.contains(&actor.cgroup))
-        }),
-    );
-    names.dedup();
+    names.extend(by_daemons(view, &ours, allowed));
+    let mut seen = BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
     names
+}
+
+/// What systemd-oomd and earlyoom say they killed besides the allowed actors.
+fn by_daemons(view: &View<'_>, ours: impl Fn(u32, Option<&str>) -> bool, allowed: &[String]) -> Vec<String> {
+    let lines = view.all(|event| match event {
+        Event::DaemonLine { daemon, line } => Some((daemon.as_str(), line.as_str())),
+        _ => None,
+    });
+    // A dry run chooses and kills nobody.
+    let dry = lines.iter().any(|(_, (_, line))| crate::earlyoom::is_dry_run(line));
+    let stranger = |daemon: &str, line: &str| match daemon {
+        "systemd-oomd" => crate::oomd::killed(line).is_some_and(|path| !only_allowed_in(view, path, allowed)),
+        "earlyoom" => !dry && crate::earlyoom::selection(line).is_some_and(|choice| !ours(choice.pid, None)),
+        _ => false,
+    };
+    let others = lines.into_iter().map(|(_, said)| said).filter(|(daemon, line)| stranger(daemon, line));
+    others.map(|(_, line)| line.to_owned()).collect()
+}
+
+/// Whether a killed cgroup held actors and none but allowed ones. oomd kills recursively: everything below counts.
+fn only_allowed_in(view: &View<'_>, path: &str, allowed: &[String]) -> bool {
+    let below =
+        |cgroup: &str| cgroup.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let mut held = view.plan.actors.iter().filter(|actor| below(&actor.cgroup)).peekable();
+    held.peek().is_some() && held.all(|actor| allowed.contains(&actor.id))
+}
+
+/// Whether an OOM killer runs in user space whose words were not read to their end.
+fn unheard_daemon(view: &View<'_>) -> bool {
+    let daemons = &view.plan.daemons;
+    let runs = daemons.oomd || daemons.machine_earlyoom || daemons.earlyoom.is_some();
+    runs && view.find(|event| matches!(event, Event::DaemonLogRead { .. }).then_some(())).is_none()
 }
 
 /// OOM kills by the kernel that the allowed actors account for. A group kill counts its first victim twice.

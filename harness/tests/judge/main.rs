@@ -2,6 +2,7 @@
 
 mod attribution;
 mod built;
+mod daemons;
 mod damaged;
 mod ends;
 mod livelock;

@@ -69,3 +69,47 @@ fn the_log_may_print_a_kill_twice() {
     run.logged_kill(Scope::Memcg, HOG, "balloon");
     assert_eq!(verdict_of(&run.judged(), "only"), Verdict::Pass);
 }
+
+#[rstest]
+#[case::the_hogs_scope("HOG", true)]
+#[case::the_slice_around_it("WORK", true)]
+#[case::a_scope_that_begins_like_it("HOG-2", false)]
+#[case::everything("/", false)]
+#[case::another("/system.slice/cron.service", false)]
+fn oomd_may_kill_what_holds_nobody_else(#[case] path: &str, #[case] allowed: bool) {
+    let mut run = Run::claiming(ONLY);
+    let (hog, work) = (run.cgroup_of("hog"), run.work());
+    let path = path.replace("HOG", &hog).replace("WORK", &work);
+    // The reason may name an allowed cgroup: what was killed stands in front of it.
+    let line = format!("Killed {path} due to memory pressure for {hog} being 97.1% > 10.0% for > 5s");
+    run.add(5_350_000, Event::DaemonLine { daemon: "systemd-oomd".into(), line });
+    let judgement = run.judged();
+    let verdict = if allowed { Verdict::Pass } else { Verdict::Fail };
+    assert_eq!(verdict_of(&judgement, "only"), verdict, "{}", finding(&judgement, "only").observed);
+}
+
+#[rstest]
+#[case::the_hog(HOG, false, Verdict::Pass)]
+#[case::a_stranger(300, false, Verdict::Fail)]
+#[case::a_stranger_in_a_dry_run(300, true, Verdict::Pass)]
+fn earlyoom_may_kill_only_the_allowed(#[case] pid: u32, #[case] dry: bool, #[case] verdict: Verdict) {
+    let mut run = Run::claiming(ONLY);
+    let mut say = |line: String| run.add(5_350_000, Event::DaemonLine { daemon: "earlyoom".into(), line });
+    if dry {
+        say("dryrun mode enabled, will not kill anything".into());
+    }
+    say(format!("sending SIGTERM to process {pid} uid 0 \"x\": badness 883, VmRSS 51 MiB"));
+    assert_eq!(verdict_of(&run.judged(), "only"), verdict);
+}
+
+#[rstest]
+#[case::not_heard(false, Verdict::Inconclusive)]
+#[case::heard_out(true, Verdict::Pass)]
+fn a_daemon_that_runs_must_be_heard_out(#[case] heard: bool, #[case] verdict: Verdict) {
+    let mut run = Run::claiming(ONLY);
+    run.plan_mut().daemons.oomd = true;
+    if heard {
+        run.add(6_900_000, Event::DaemonLogRead { lines: 0 });
+    }
+    assert_eq!(verdict_of(&run.judged(), "only"), verdict);
+}

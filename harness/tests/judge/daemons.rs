@@ -1,0 +1,88 @@
+//! What systemd-oomd and earlyoom say of themselves, and kills in order.
+
+use harness::record::Event;
+use harness::record::event::ActorEnd;
+use reports::outcome::Verdict::{self, Fail, Inconclusive, Pass};
+use rstest::rstest;
+
+use crate::built::{CANARY, HOG, Run, finding, verdict_of};
+
+const WATCHES: &str = "\n[[expect]]\nid = \"armed\"\noomd = { watches = \"work\", trigger = \"swap\" }\n";
+const ORDER: &str = "\n[[expect]]\nid = \"order\"\nkill-order = [\"hog\", \"canary\"]\n";
+const CHOOSES: &str = r#"
+[earlyoom]
+dry-run = true
+term-memory = 50
+kill-memory = 1
+term-swap = 100
+kill-swap = 100
+
+[[expect]]
+id = "chooses"
+earlyoom = { selects = ["hog"], never = ["canary"], signals = ["SIGTERM"] }
+"#;
+
+/// A dump in the words of 257, with these paths watched for swap use.
+fn dump(dry: &str, paths: &[&str]) -> String {
+    let list: String = paths.iter().map(|path| format!("\tPath: {path}\n\t\tSwap Usage: 0B\n")).collect();
+    format!(
+        "Dry Run: {dry}\nSwap Monitored CGroups:\n{list}Memory Pressure Monitored CGroups:\n\tPath: WORK\n"
+    )
+}
+
+#[rstest]
+#[case::armed_and_watching(vec![dump("no", &["WORK"])], Pass)]
+#[case::among_others(vec![dump("no", &["/x.slice", "WORK"])], Pass)]
+#[case::a_dry_run(vec![dump("yes", &["WORK"])], Fail)]
+#[case::watching_it_for_something_else(vec![dump("no", &[])], Fail)]
+#[case::watching_a_neighbour(vec![dump("no", &["WORK-2"])], Fail)]
+#[case::watching_it_no_longer(vec![dump("no", &["WORK"]), dump("no", &[])], Fail)]
+#[case::only_in_the_end(vec![dump("no", &[]), dump("no", &["WORK"])], Fail)]
+#[case::no_dump(vec![], Inconclusive)]
+#[case::a_dump_of_nothing(vec!["Failed to connect to bus".into()], Inconclusive)]
+fn oomd_is_a_backstop_only_where_its_own_dump_says_so(#[case] dumps: Vec<String>, #[case] verdict: Verdict) {
+    let mut run = Run::claiming(WATCHES);
+    let work = run.work();
+    for (at, text) in dumps.into_iter().enumerate() {
+        run.add(3_000_000 + at as u64, Event::OomdDump { text: text.replace("WORK", &work) });
+    }
+    let judgement = run.judged();
+    assert_eq!(verdict_of(&judgement, "armed"), verdict, "{}", finding(&judgement, "armed").observed);
+}
+
+fn chose(signal: &str, pid: u32) -> String {
+    format!("sending {signal} to process {pid} uid 0 \"x\": oom_score 884, VmRSS 51 MiB, cmdline \"x\"")
+}
+
+#[rstest]
+#[case::whom_it_should(&[chose("SIGTERM", HOG)], Pass)]
+#[case::again_and_again(&[chose("SIGTERM", HOG), chose("SIGTERM", HOG)], Pass)]
+#[case::whom_it_must_not(&[chose("SIGTERM", HOG), chose("SIGTERM", CANARY)], Fail)]
+#[case::a_stranger(&[chose("SIGTERM", 300)], Fail)]
+#[case::with_another_signal(&[chose("SIGKILL", HOG)], Fail)]
+#[case::nobody(&["mem avail: 300 of 2000 MiB (15.00%)".to_owned()], Fail)]
+#[case::it_said_nothing(&[], Inconclusive)]
+fn earlyoom_chooses_whom_it_should(#[case] lines: &[String], #[case] verdict: Verdict) {
+    let mut run = Run::claiming(CHOOSES);
+    for (at, line) in lines.iter().enumerate() {
+        let daemon = "earlyoom".into();
+        run.add(5_350_000 + at as u64, Event::DaemonLine { daemon, line: line.clone() });
+    }
+    let judgement = run.judged();
+    assert_eq!(verdict_of(&judgement, "chooses"), verdict, "{}", finding(&judgement, "chooses").observed);
+}
+
+/// The hog is seen dead at 5.4 s.
+#[rstest]
+#[case::after_the_hog(Some((5_600_000, ActorEnd::Signalled(9))), Pass)]
+#[case::before_the_hog(Some((5_200_000, ActorEnd::Signalled(9))), Fail)]
+#[case::not_at_all(None, Fail)]
+fn actors_die_in_the_claimed_order(#[case] canary: Option<(u64, ActorEnd)>, #[case] verdict: Verdict) {
+    let mut run = Run::claiming(ORDER);
+    if let Some((at, end)) = canary {
+        run.drop(|event| matches!(event, Event::ActorAlive { .. }));
+        run.add(at, Event::ActorEnded { actor: "canary".into(), end });
+    }
+    let judgement = run.judged();
+    assert_eq!(verdict_of(&judgement, "order"), verdict, "{}", finding(&judgement, "order").observed);
+}
