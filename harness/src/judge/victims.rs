@@ -84,7 +84,7 @@ fn strangers(view: &View<'_>, allowed: &[String]) -> Vec<String> {
         .filter(|(_, (pid, _))| !ours(*pid, memcg_of(*pid)))
         .map(|(_, (pid, comm))| format!("{comm} (pid {pid})"))
         .collect();
-    names.extend(by_daemons(view, &ours, allowed));
+    names.extend(by_daemons(view, ours, allowed));
     let mut seen = BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
     names
