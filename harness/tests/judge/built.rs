@@ -233,6 +233,11 @@ impl Run {
 
     /// `Killed process …`.
     pub(crate) fn logged_kill(&mut self, scope: Scope, pid: u32, comm: &str) {
+        self.logged_kill_at(5_301_000, scope, pid, comm);
+    }
+
+    /// The same, with the kernel's own time of it.
+    pub(crate) fn logged_kill_at(&mut self, logged_us: u64, scope: Scope, pid: u32, comm: &str) {
         let oom = OomEvent::Killed {
             scope,
             pid,
@@ -244,7 +249,7 @@ impl Run {
             uid: 0,
             oom_score_adj: 0,
         };
-        self.add(5_304_000, Event::KernelOom { seq: 2, logged_us: Some(5_301_000), oom });
+        self.add(5_304_000, Event::KernelOom { seq: 2, logged_us: Some(logged_us), oom });
     }
 
     /// What systemd says of a unit.

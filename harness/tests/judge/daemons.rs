@@ -1,5 +1,6 @@
 //! What systemd-oomd and earlyoom say of themselves, and kills in order.
 
+use harness::kmsg::oom::Scope;
 use harness::record::Event;
 use harness::record::event::ActorEnd;
 use reports::outcome::Verdict::{self, Fail, Inconclusive, Pass};
@@ -85,4 +86,23 @@ fn actors_die_in_the_claimed_order(#[case] canary: Option<(u64, ActorEnd)>, #[ca
     }
     let judgement = run.judged();
     assert_eq!(verdict_of(&judgement, "order"), verdict, "{}", finding(&judgement, "order").observed);
+}
+
+/// Both are found dead in one look around, the hog first; the kernel says that the canary went before it.
+#[test]
+fn the_kernels_times_decide_where_two_died_within_one_beat() {
+    let mut run = Run::claiming(ORDER);
+    run.drop(|event| matches!(event, Event::ActorAlive { .. }));
+    run.add(5_400_001, Event::ActorEnded { actor: "canary".into(), end: ActorEnd::Signalled(9) });
+    run.logged_kill_at(5_200_000, Scope::Global, CANARY, "bystander");
+    let judgement = run.judged();
+    assert_eq!(finding(&judgement, "order").observed, "canary, then hog");
+    assert_eq!(verdict_of(&judgement, "order"), Fail);
+}
+
+#[test]
+fn an_order_is_open_while_one_of_them_was_seen_neither_dead_nor_alive() {
+    let mut run = Run::claiming(ORDER);
+    run.drop(|event| matches!(event, Event::ActorAlive { .. }));
+    assert_eq!(verdict_of(&run.judged(), "order"), Inconclusive);
 }
