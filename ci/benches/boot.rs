@@ -12,6 +12,7 @@ use ci::{CloneOptions, Command, Exit, Guest, Lab, LabError, Vm};
 fn main() -> Result<(), Box<dyn Error>> {
     // cargo adds `--bench`.
     let runs = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(5);
+    println!("Before: {}.\n", load());
     println!(
         "| guest | QEMU start → first command | median of {runs} | fastest | slowest | processor, median |"
     );
@@ -29,7 +30,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("| {guest} | {way} | {median:.2} s | {fastest:.2} s | {slowest:.2} s | {busy:.2} s |");
         }
     }
+    println!("\nAfter: {}.", load());
     Ok(())
+}
+
+/// How busy this machine is, in the words of proc_loadavg(5).
+fn load() -> String {
+    let averages = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    format!("load averages {}", averages.trim_end())
 }
 
 /// One way to start a machine.

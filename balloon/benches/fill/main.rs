@@ -53,6 +53,8 @@ fn main() {
 }
 
 fn print(bytes: u64, seconds: &[Vec<f64>], missing: &[Option<String>]) {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!("Load averages {}.\n", load.trim_end());
     let limit = median(&seconds[0]);
     println!(
         "| filling {} MiB, median of {ROUNDS} rounds | ms | best ms | GiB/s | of the limit |",
