@@ -17,6 +17,7 @@ pub mod text;
 pub mod undo;
 pub mod watchdog;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -104,7 +105,9 @@ pub fn execute(
             return finish(recorder, EndReason::SetupFailed { reason });
         }
     };
-    let end = stress(plan, paths, systemd, &recorder, &mut undo, on);
+    // A bug in the run must not leave the machine to it: the undo below happens on every way out.
+    let stressed = catch_unwind(AssertUnwindSafe(|| stress(plan, paths, systemd, &recorder, &mut undo, on)));
+    let end = stressed.unwrap_or_else(|_| EndReason::Aborted { reason: "the harness panicked".into() });
     recorder.record(Event::Ended { reason: end.clone() });
     recorder.record(Event::Phase { phase: Mark::Cleanup });
     let mut left = cleanup::run(plan, paths, systemd, undo, &before);
@@ -295,6 +298,7 @@ struct Session<'a> {
 impl Session<'_> {
     fn run(mut self) -> EndReason {
         if let Err(reason) = self.start_sampler() {
+            self.stop_watching();
             return EndReason::SetupFailed { reason };
         }
         let mut watchdog = Watchdog::new(&self.plan.watchdog);
@@ -410,6 +414,11 @@ impl Session<'_> {
         self.actors.record_alive(self.recorder);
         self.daemons.dump(self.recorder);
         self.daemons.collect(self.recorder);
+        self.stop_watching();
+    }
+
+    /// Stops the watching threads; the record then has all they saw.
+    fn stop_watching(&mut self) {
         self.pulse.stop.store(true, Ordering::Release);
         let idle = Watchers {
             kernel_log: None,

@@ -126,13 +126,21 @@ fn witness(said: Testimony, killer: Killer) -> Option<Witness> {
 /// Userspace killers that leave the kernel's own OOM killer out of it.
 const NOT_THE_KERNEL: [Killer; 4] = [Killer::Signal, Killer::SystemdOomd, Killer::Earlyoom, Killer::Exit];
 
+/// Whether an actor is one process in a scope of its own. A kill there is its kill, also where the kernel names a thread
+/// because the leader had already let go of its memory.
+fn alone(actor: &PlannedActor) -> bool {
+    actor.place == Place::OwnScope && !actor.argv.iter().any(|word| word.starts_with("--processes"))
+}
+
 fn kernel_log(view: &View<'_>, actor: &PlannedActor, pid: u32) -> Testimony {
     const NAME: &str = "kernel log";
     let summary = view.find(|event| match event {
         Event::KernelOom {
             oom: OomEvent::Summary { constraint, oom_memcg, task_memcg, pid: of, .. },
             ..
-        } if *of == pid && task_memcg.as_str() == actor.cgroup => Some((*constraint, oom_memcg.clone())),
+        } if task_memcg.as_str() == actor.cgroup && (*of == pid || alone(actor)) => {
+            Some((*constraint, oom_memcg.clone()))
+        }
         _ => None,
     });
     if let Some((_, (constraint, oom_memcg))) = summary {

@@ -5,7 +5,7 @@ use reports::report::Finding;
 
 use super::{PROTECTED_ANSWERS, PROTECTED_UNCHANGED, View, found};
 use crate::record::Event;
-use crate::record::event::{AnswerResult, UnitState, When};
+use crate::record::event::{AnswerResult, Mark, UnitState, When};
 
 pub(super) fn judge(view: &View<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -77,6 +77,10 @@ fn answers(view: &View<'_>) -> Finding {
             .map(|(_, result)| result)
             .collect();
         let (mut one, mut words) = judge_probe(&results, answer.within_us);
+        if one == Verdict::Fail && unsteady(view, index, answer.within_us) {
+            one = Verdict::Inconclusive;
+            words += "; and it was not steady before the stress, either";
+        }
         let late = results.iter().all(|result| !matches!(result, AnswerResult::Refused { .. }));
         if let (Verdict::Fail, true, Some(waited)) = (one, late, view.starved()) {
             one = Verdict::Inconclusive;
@@ -92,6 +96,18 @@ fn answers(view: &View<'_>) -> Finding {
         expected.join("; "),
         observed.join("; "),
     )
+}
+
+/// Whether a probe was missed already in the baseline: then a miss under stress says nothing about the stress.
+fn unsteady(view: &View<'_>, index: usize, within_us: u64) -> bool {
+    let Some(climb) = view.mark(Mark::Climb) else { return false };
+    view.all(|event| match event {
+        Event::Answer { probe, result, .. } if *probe == index => Some(result),
+        _ => None,
+    })
+    .into_iter()
+    .filter(|(at, _)| *at < climb)
+    .any(|(_, result)| judge_probe(&[result], within_us).0 == Verdict::Fail)
 }
 
 fn judge_probe(results: &[&AnswerResult], within_us: u64) -> (Verdict, String) {

@@ -32,6 +32,9 @@ const PLACED_WITHIN: Duration = Duration::from_secs(10);
 /// How long a released bystander may take to begin its work. One that takes longer shows in what it measures.
 const WORKING_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long a killed child may take to be gone.
+const REAPED_WITHIN: Duration = Duration::from_secs(1);
+
 /// Why a plan did not come up.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
@@ -231,7 +234,11 @@ impl Drop for Actor {
             && !self.ended
         {
             let _ = child.kill();
-            let _ = child.wait();
+            // Bounded: one that hangs in the kernel must not keep the rest from being undone.
+            let began = Instant::now();
+            while matches!(child.try_wait(), Ok(None)) && began.elapsed() < REAPED_WITHIN {
+                std::thread::sleep(Duration::from_millis(2));
+            }
         }
     }
 }

@@ -206,6 +206,8 @@ pub fn start(
     // 21 bytes hold any u64 and its comma.
     let mut line = Vec::with_capacity((watch.columns().len() + 1) * 21 + 2);
     pulse.available.store(u64::MAX, Ordering::Relaxed);
+    // A first row that never comes is silence, too.
+    pulse.last_tick_us.store(now_us(), Ordering::Release);
     thread::spawn(move || {
         let mut summary = Summary::default();
         let mut busy_us = 0;

@@ -65,12 +65,21 @@ fn chose(signal: &str, pid: u32) -> String {
 #[case::it_said_nothing(&[], Inconclusive)]
 fn earlyoom_chooses_whom_it_should(#[case] lines: &[String], #[case] verdict: Verdict) {
     let mut run = Run::claiming(CHOOSES);
+    run.add(5_900_000, Event::DaemonLogRead { lines: lines.len() as u64 });
     for (at, line) in lines.iter().enumerate() {
         let daemon = "earlyoom".into();
         run.add(5_350_000 + at as u64, Event::DaemonLine { daemon, line: line.clone() });
     }
     let judgement = run.judged();
     assert_eq!(verdict_of(&judgement, "chooses"), verdict, "{}", finding(&judgement, "chooses").observed);
+}
+
+#[test]
+fn that_earlyoom_chose_nobody_is_known_only_from_a_log_read_to_its_end() {
+    let mut run = Run::claiming(CHOOSES);
+    let line = "mem avail: 300 of 2000 MiB (15.00%)".to_owned();
+    run.add(5_350_000, Event::DaemonLine { daemon: "earlyoom".into(), line });
+    assert_eq!(verdict_of(&run.judged(), "chooses"), Inconclusive);
 }
 
 /// The hog is seen dead at 5.4 s.

@@ -141,3 +141,11 @@ fn a_late_answer_of_a_guest_that_waited_for_its_host_says_nothing(
     run.answer(5_500_000, result);
     assert_eq!(verdict_of(&run.judged(), "protected-answers"), verdict);
 }
+
+#[test]
+fn a_service_that_missed_a_probe_before_the_stress_was_not_steady() {
+    let mut run = Run::claiming(SURVIVES);
+    run.answer(1_500_000, AnswerResult::Late { waited_us: 2_000_400 });
+    run.answer(5_500_000, AnswerResult::Late { waited_us: 2_000_400 });
+    assert_eq!(verdict_of(&run.judged(), "protected-answers"), Verdict::Inconclusive);
+}
