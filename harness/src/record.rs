@@ -60,8 +60,8 @@ pub struct GuestFacts {
     pub name: String,
     /// `kvm` or `tcg`.
     pub accelerator: String,
-    /// Share of the time in which the guest's QEMU could have run, but waited for a processor of this machine, percent;
-    /// none when it was not measured.
+    /// How long the threads of the guest's QEMU together waited for a processor of this machine, in percent of the run's
+    /// time; none when it was not measured.
     pub waited_percent: Option<u64>,
 }
 

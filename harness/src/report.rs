@@ -186,7 +186,7 @@ fn warnings(record: &Record) -> Vec<String> {
         .and_then(|guest| guest.waited_percent)
         .filter(|waited| *waited >= STARVED_PERCENT);
     let starved = waited.map(|waited| {
-        format!("the VM waited {waited} % of its time for a processor of its host; give it a quieter one or fewer --jobs")
+        format!("for {waited} % of the run the VM waited for processors of its host; give it a quieter one or fewer --jobs")
     });
     let seen = record.events.iter().filter_map(|stamped| match &stamped.event {
         Event::KernelLogLost { records } => Some(format!("{records} records of the kernel log were lost")),

@@ -3,40 +3,38 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Time of all threads of a QEMU together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Time that all threads of a QEMU together waited for a processor, up to a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostShare {
-    /// On a processor.
-    pub ran: Duration,
     /// Runnable, waiting for a processor.
     pub waited: Duration,
+    /// The moment.
+    pub at: Instant,
 }
 
 impl HostShare {
-    /// Sums `/proc/PID/task/*/schedstat` (kernel: Documentation/scheduler/sched-stats.rst): time on a processor and time
-    /// on a run queue, both in ns.
+    /// Sums `/proc/PID/task/*/schedstat` (kernel: Documentation/scheduler/sched-stats.rst): the second number is the time
+    /// on a run queue, in ns.
     pub(crate) fn of(proc: &Path, pid: u32) -> Option<Self> {
-        let mut share = Self::default();
+        let mut share = Self { waited: Duration::ZERO, at: Instant::now() };
         for task in fs::read_dir(proc.join(pid.to_string()).join("task")).ok()? {
             // A thread that ended meanwhile takes its numbers along.
             let Ok(text) = fs::read_to_string(task.ok()?.path().join("schedstat")) else { continue };
-            let mut numbers = text.split_whitespace().map(str::parse);
-            let (Some(Ok(ran)), Some(Ok(waited))) = (numbers.next(), numbers.next()) else { return None };
-            share.ran += Duration::from_nanos(ran);
+            let Some(Ok(waited)) = text.split_whitespace().nth(1).map(str::parse) else { return None };
             share.waited += Duration::from_nanos(waited);
         }
         Some(share)
     }
 
-    /// Time waited since `earlier`, in percent of the time in which its threads could have run; none when they never
-    /// wanted to.
+    /// Time waited since `earlier`, in percent of the time that passed. It can be above 100: threads wait side by side.
+    /// None when no time has passed.
     #[must_use]
     pub fn waited_percent_since(&self, earlier: &Self) -> Option<u64> {
+        let passed = self.at.saturating_duration_since(earlier.at).as_micros();
         let waited = self.waited.saturating_sub(earlier.waited).as_micros();
-        let wanted = waited + self.ran.saturating_sub(earlier.ran).as_micros();
-        (wanted > 0).then(|| u64::try_from(waited * 100 / wanted).unwrap_or(100))
+        (passed > 0).then(|| u64::try_from(waited * 100 / passed).unwrap_or(u64::MAX))
     }
 }
 
@@ -53,10 +51,9 @@ mod tests {
             fs::write(dir.join("schedstat"), text).unwrap();
         }
         let share = HostShare::of(proc.path(), 7).unwrap();
-        assert_eq!((share.ran, share.waited), (Duration::from_secs(4), Duration::from_secs(4)));
-        assert_eq!(share.waited_percent_since(&HostShare::default()), Some(50));
-        let earlier = HostShare { ran: Duration::from_secs(3), waited: Duration::from_secs(1) };
-        assert_eq!(share.waited_percent_since(&earlier), Some(75));
+        assert_eq!(share.waited, Duration::from_secs(4));
+        let later = HostShare { waited: Duration::from_secs(10), at: share.at + Duration::from_secs(20) };
+        assert_eq!(later.waited_percent_since(&share), Some(30));
         assert_eq!(share.waited_percent_since(&share), None);
     }
 

@@ -41,7 +41,8 @@ fn judge_bound(view: &View<'_>, claim: &MetricClaim, bound: &Bound) -> (Verdict,
             match view.starved().filter(|_| !held && latency) {
                 // A latency that the host of the VM made says nothing about the guest.
                 Some(waited) => {
-                    let why = format!("but the VM waited {waited} % of its time for a processor of its host");
+                    let why =
+                        format!("but for {waited} % of the run the VM waited for processors of its host");
                     (Verdict::Inconclusive, expected, format!("{}, {why}", shown(claim.unit, value, rate)))
                 }
                 None if held => (Verdict::Pass, expected, shown(claim.unit, value, rate)),

@@ -84,7 +84,7 @@ fn answers(view: &View<'_>) -> Finding {
         let late = results.iter().all(|result| !matches!(result, AnswerResult::Refused { .. }));
         if let (Verdict::Fail, true, Some(waited)) = (one, late, view.starved()) {
             one = Verdict::Inconclusive;
-            words += &format!("; but the VM waited {waited} % of its time for a processor of its host");
+            words += &format!("; but for {waited} % of the run the VM waited for processors of its host");
         }
         verdict = verdict.worse(one);
         observed.push(format!("{} {words}", answer.target));

@@ -5,8 +5,8 @@ use crate::plan::{Plan, PlannedActor};
 use crate::record::event::{ActorEnd, ActorStatus, Mark, UnitState, When};
 use crate::record::{Event, Record};
 
-/// A guest that waited this share of its time for a processor has latencies that are the host's.
-pub(crate) const STARVED_PERCENT: u64 = 33;
+/// A guest whose threads together waited for a processor for this share of the run has latencies that are the host's.
+pub(crate) const STARVED_PERCENT: u64 = 50;
 
 /// A record as the judges look at it.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Follows the kernel log of a run: OOM records become events at once, everything read is kept in `kmsg.log`.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -12,6 +12,8 @@ use crate::kmsg::oom::{OomEvent, OomRecord, Parser};
 use crate::kmsg::{Calibration, Item, Reader};
 use crate::record::Event;
 
+/// Raw lines that are written at once: a whole report of an OOM kill.
+const RAW_BUFFER: usize = 64 << 10;
 /// Kept of the raw log; OOM records are events and are never cut.
 const RAW_LIMIT: usize = 4 << 20;
 /// How long one wait for the next record lasts: the stop flag is looked at in between.
@@ -29,7 +31,7 @@ pub fn start(
         let mut follow = Follow {
             parser: Parser::default(),
             calibration,
-            raw,
+            raw: BufWriter::with_capacity(RAW_BUFFER, raw),
             kept: 0,
             no_killable: 0,
             read: 0,
@@ -56,7 +58,7 @@ pub fn start(
 struct Follow {
     parser: Parser,
     calibration: Option<Calibration>,
-    raw: File,
+    raw: BufWriter<File>,
     kept: usize,
     no_killable: u64,
     read: u64,
@@ -87,6 +89,8 @@ impl Follow {
                 }
             }
         }
+        // Only now: the kill comes after some ninety records of its report, and a write for each would be its delay.
+        let _ = self.raw.flush();
         Ok(())
     }
 

@@ -129,7 +129,7 @@ fn an_actor_survives_as_the_same_running_process(
 
 #[rstest]
 #[case::the_guest_ran(10, AnswerResult::Late { waited_us: 2_000_400 }, Verdict::Fail)]
-#[case::the_guest_waited(33, AnswerResult::Late { waited_us: 2_000_400 }, Verdict::Inconclusive)]
+#[case::the_guest_waited(50, AnswerResult::Late { waited_us: 2_000_400 }, Verdict::Inconclusive)]
 #[case::a_refusal_is_the_guests_own(60, AnswerResult::Refused { error: "reset".into() }, Verdict::Fail)]
 fn a_late_answer_of_a_guest_that_waited_for_its_host_says_nothing(
     #[case] waited: u64,
