@@ -22,8 +22,8 @@ use crate::plan::Plan;
 use crate::plan::claim::{Claim, Expectation};
 use crate::record::event::EndReason;
 use crate::record::{Event, Record};
-pub(crate) use view::STARVED_PERCENT;
 pub use view::View;
+pub(crate) use view::starved;
 
 /// What the judge has to say of one run.
 #[derive(Debug, Clone, PartialEq)]

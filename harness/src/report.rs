@@ -6,7 +6,7 @@ use reports::outcome::{Killer, Verdict};
 use reports::report::{Case, Cleanup, Machine, Phase, Point, Report, Role, Series, TargetKind, Unit};
 
 use crate::exit_code::ExitCode;
-use crate::judge::{Judgement, PROTECTED_ANSWERS, PROTECTED_UNCHANGED, STARVED_PERCENT, View};
+use crate::judge::{Judgement, PROTECTED_ANSWERS, PROTECTED_UNCHANGED, View, starved};
 use crate::plan::Plan;
 use crate::record::event::{AnswerResult, EndReason};
 use crate::record::{Event, Record};
@@ -179,13 +179,7 @@ fn course(view: &View<'_>, metric: String, unit: Unit, cap: Option<f64>, first: 
 }
 
 fn warnings(record: &Record) -> Vec<String> {
-    let waited = record
-        .head
-        .guest
-        .as_ref()
-        .and_then(|guest| guest.waited_percent)
-        .filter(|waited| *waited >= STARVED_PERCENT);
-    let starved = waited.map(|waited| {
+    let starved = starved(record).map(|waited| {
         format!("for {waited} % of the run the VM waited for processors of its host; give it a quieter one or fewer --jobs")
     });
     let seen = record.events.iter().filter_map(|stamped| match &stamped.event {

@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use actors::{Actors, SetupError};
+use actors::Actors;
 use clock::now_us;
 use daemons::Daemons;
 use nix::sys::signal::{SigSet, Signal};
@@ -147,16 +147,12 @@ fn stress(
         Ok(actors) => actors,
         Err(error) => {
             watchers.stop(recorder);
-            return EndReason::SetupFailed { reason: setup_words(&error) };
+            return EndReason::SetupFailed { reason: chain(&error) };
         }
     };
     record_units(plan, systemd, recorder, When::Before);
     let pulse = Arc::new(Pulse::default());
     Session { plan, paths, systemd, undo, recorder, daemons, actors, watchers, signals, pulse, on }.run()
-}
-
-fn setup_words(error: &SetupError) -> String {
-    chain(error)
 }
 
 /// Keeps signals for the run loop to read. To be called before the process has a second thread, such as a bus

@@ -11,7 +11,7 @@ use crate::record::event::EndReason;
 use crate::record::store::{Store, StoreError};
 use crate::record::{Event, GuestFacts, Head, SCHEMA, Stamped};
 use crate::run::clock::now_us;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Twin, UnknownTwin};
 
 /// One scenario, as written or as one of its twins, to be run once.
 #[derive(Debug, Clone)]
@@ -34,12 +34,32 @@ impl Case {
         }
     }
 
+    /// The twin to run, as the file declares it.
+    fn written_twin(&self) -> Option<&Twin> {
+        let id = self.twin.as_deref()?;
+        self.scenario.twins.iter().find(|twin| twin.id == *id)
+    }
+
+    /// The scenario to run: as written, or with the twin's changes.
+    ///
+    /// # Errors
+    /// When the scenario has no such twin.
+    pub fn to_run(&self) -> Result<Scenario, UnknownTwin> {
+        match &self.twin {
+            None => Ok((*self.scenario).clone()),
+            Some(twin) => self.scenario.twin(twin),
+        }
+    }
+
     /// How long it is watched at most.
     #[must_use]
     pub fn observed(&self) -> Duration {
         let scenario = &self.scenario;
-        let own = scenario.twins.iter().find(|twin| self.twin.as_deref().is_some_and(|id| twin.id == *id));
-        own.and_then(|twin| twin.observe).unwrap_or(scenario.observe).plus(scenario.baseline).duration()
+        self.written_twin()
+            .and_then(|twin| twin.observe)
+            .unwrap_or(scenario.observe)
+            .plus(scenario.baseline)
+            .duration()
     }
 
     /// A name for its directory.
@@ -53,7 +73,7 @@ impl Case {
     #[must_use]
     pub fn head(&self, guest: Option<GuestFacts>) -> Head {
         let scenario = &self.scenario;
-        let twin = scenario.twins.iter().find(|twin| self.twin.as_deref().is_some_and(|id| twin.id == *id));
+        let twin = self.written_twin();
         let must_fail = twin.map(|twin| twin.must_fail.iter().map(ToString::to_string).collect());
         let must_hold = twin.map(|twin| twin.expects.iter().map(|expect| expect.id.to_string()).collect());
         Head {

@@ -349,8 +349,7 @@ fn earlyoom(view: &View<'_>, pid: u32) -> Testimony {
 /// A daemon that does not run, or whose whole log names nobody here, did not do it. One that runs and whose log could
 /// not be read has nothing to say.
 fn silent(view: &View<'_>, name: &'static str, runs: bool, daemon: Killer) -> Testimony {
-    let read = view.find(|event| matches!(event, Event::DaemonLogRead { .. }).then_some(())).is_some();
-    if runs && !read {
+    if runs && !view.daemon_logs_read() {
         return Testimony::missing(name, "its log could not be read");
     }
     let mut said = Testimony::missing(name, "");

@@ -38,8 +38,7 @@ fn observe(
     if lines.is_empty() {
         return (Verdict::Inconclusive, "earlyoom logged nothing".into());
     }
-    let read = view.find(|event| matches!(event, Event::DaemonLogRead { .. }).then_some(())).is_some();
-    if selections.is_empty() && !read {
+    if selections.is_empty() && !view.daemon_logs_read() {
         return (Verdict::Inconclusive, "its log was not read to the end".into());
     }
     if selections.is_empty() {

@@ -4,7 +4,6 @@ use reports::outcome::Verdict;
 use reports::report::Finding;
 
 use super::{PROTECTED_ANSWERS, PROTECTED_UNCHANGED, View, found};
-use crate::record::Event;
 use crate::record::event::{AnswerResult, Mark, UnitState, When};
 
 pub(super) fn judge(view: &View<'_>) -> Vec<Finding> {
@@ -68,16 +67,10 @@ fn answers(view: &View<'_>) -> Finding {
     let mut expected = Vec::new();
     for (index, answer) in view.plan.protect.answers.iter().enumerate() {
         expected.push(format!("{} within {:.1} s", answer.target, answer.within_us as f64 / 1e6));
-        let results: Vec<&AnswerResult> = view
-            .all(|event| match event {
-                Event::Answer { probe, result, .. } if *probe == index => Some(result),
-                _ => None,
-            })
-            .into_iter()
-            .map(|(_, result)| result)
-            .collect();
+        let timed = view.answers(index);
+        let results: Vec<&AnswerResult> = timed.iter().map(|(_, result)| *result).collect();
         let (mut one, mut words) = judge_probe(&results, answer.within_us);
-        if one == Verdict::Fail && unsteady(view, index, answer.within_us) {
+        if one == Verdict::Fail && unsteady(view, &timed, answer.within_us) {
             one = Verdict::Inconclusive;
             words += "; and it was not steady before the stress, either";
         }
@@ -99,15 +92,12 @@ fn answers(view: &View<'_>) -> Finding {
 }
 
 /// Whether a probe was missed already in the baseline: then a miss under stress says nothing about the stress.
-fn unsteady(view: &View<'_>, index: usize, within_us: u64) -> bool {
+fn unsteady(view: &View<'_>, answers: &[(u64, &AnswerResult)], within_us: u64) -> bool {
     let Some(climb) = view.mark(Mark::Climb) else { return false };
-    view.all(|event| match event {
-        Event::Answer { probe, result, .. } if *probe == index => Some(result),
-        _ => None,
-    })
-    .into_iter()
-    .filter(|(at, _)| *at < climb)
-    .any(|(_, result)| judge_probe(&[result], within_us).0 == Verdict::Fail)
+    answers
+        .iter()
+        .filter(|(at, _)| *at < climb)
+        .any(|(_, result)| judge_probe(&[*result], within_us).0 == Verdict::Fail)
 }
 
 fn judge_probe(results: &[&AnswerResult], within_us: u64) -> (Verdict, String) {

@@ -119,7 +119,7 @@ fn only_allowed_in(view: &View<'_>, path: &str, allowed: &[String]) -> bool {
 fn unheard_daemon(view: &View<'_>) -> bool {
     let daemons = &view.plan.daemons;
     let runs = daemons.oomd || daemons.machine_earlyoom || daemons.earlyoom.is_some();
-    runs && view.find(|event| matches!(event, Event::DaemonLogRead { .. }).then_some(())).is_none()
+    runs && !view.daemon_logs_read()
 }
 
 /// OOM kills by the kernel that the allowed actors account for. A group kill counts its first victim twice.

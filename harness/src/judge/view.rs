@@ -2,11 +2,17 @@
 
 use crate::plan::claim::Phase;
 use crate::plan::{Plan, PlannedActor};
-use crate::record::event::{ActorEnd, ActorStatus, Mark, UnitState, When};
+use crate::record::event::{ActorEnd, ActorStatus, AnswerResult, Mark, UnitState, When};
 use crate::record::{Event, Record};
 
 /// A guest whose threads together waited for a processor for this share of the run has latencies that are the host's.
-pub(crate) const STARVED_PERCENT: u64 = 50;
+const STARVED_PERCENT: u64 = 50;
+
+/// See [`View::starved`]; for a record without a plan, too.
+pub(crate) fn starved(record: &Record) -> Option<u64> {
+    let waited = record.head.guest.as_ref()?.waited_percent?;
+    (waited >= STARVED_PERCENT).then_some(waited)
+}
 
 /// A record as the judges look at it.
 #[derive(Debug)]
@@ -139,12 +145,26 @@ impl<'a> View<'a> {
         self.record.events.iter().filter_map(|stamped| Some((stamped.at_us, pick(&stamped.event)?))).collect()
     }
 
+    /// Whether the logs of the followed daemons were read to their end: only then does their silence say something.
+    #[must_use]
+    pub fn daemon_logs_read(&self) -> bool {
+        self.find(|event| matches!(event, Event::DaemonLogRead { .. }).then_some(())).is_some()
+    }
+
+    /// How the answers of a probe of `[protect]` went, and when, in order.
+    #[must_use]
+    pub fn answers(&self, index: usize) -> Vec<(u64, &'a AnswerResult)> {
+        self.all(|event| match event {
+            Event::Answer { probe, result, .. } if *probe == index => Some(result),
+            _ => None,
+        })
+    }
+
     /// The share of time for which the guest waited for a processor of the machine that runs it, percent, when that is
     /// so much that its latencies are no longer its own.
     #[must_use]
     pub fn starved(&self) -> Option<u64> {
-        let waited = self.record.head.guest.as_ref()?.waited_percent?;
-        (waited >= STARVED_PERCENT).then_some(waited)
+        starved(self.record)
     }
 
     /// How complete the kernel log of the run is.

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use super::{Device, Error, Reader};
@@ -71,11 +70,7 @@ impl<D: Device> Reader<D> {
 
 /// CLOCK_MONOTONIC in microseconds.
 fn monotonic_us() -> u64 {
-    // The clock exists on every Linux and the pointer is valid, the only two reasons to fail.
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| {
-        u64::try_from(now.tv_sec()).unwrap_or(0) * 1_000_000
-            + u64::try_from(now.tv_nsec()).unwrap_or(0) / 1000
-    })
+    balloon::clock::now_ns() / 1000
 }
 
 #[cfg(test)]

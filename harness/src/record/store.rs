@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use super::{Event, Head, Record, SCHEMA, Samples, Stamped};
+use super::{Head, Record, SCHEMA, Samples, Stamped};
 
 const HEAD: &str = "record.json";
 const EVENTS: &str = "events.jsonl";
@@ -239,17 +239,10 @@ fn load_samples(path: &Path) -> Result<Samples, StoreError> {
     Ok(samples)
 }
 
-/// The events of a kind, in order.
-pub fn of_kind<'a, T>(
-    events: &'a [Stamped],
-    pick: impl Fn(&'a Event) -> Option<T> + 'a,
-) -> impl Iterator<Item = (u64, T)> + 'a {
-    events.iter().filter_map(move |stamped| Some((stamped.at_us, pick(&stamped.event)?)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Event;
 
     fn stamped(at_us: u64) -> Stamped {
         Stamped { at_us, event: Event::ActorReleased { actor: "hog".into() } }

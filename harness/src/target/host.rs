@@ -49,10 +49,7 @@ pub fn run_case(case: &Case, dir: &Path, on: &mut dyn FnMut(&Progress)) -> Resul
     let bus = systemd::Bus::connect(PATIENCE)?;
     let policy = HostPolicy::load(Path::new(guard::POLICY_PATH))?;
     let facts = host::probe(Some(&bus));
-    let scenario = match &case.twin {
-        None => (*case.scenario).clone(),
-        Some(twin) => case.scenario.twin(twin)?,
-    };
+    let scenario = case.to_run()?;
     let store = Store::create(dir)?;
     let mut head = case.head(None);
     head.host = Some(facts.clone());

@@ -192,10 +192,7 @@ fn drive(vm: &Vm, case: &Case, dir: &Path, head: &Head, on: &mut dyn FnMut(&Prog
 
 /// Gives the machine what the scenario requires of it: a VM can.
 fn provide(vm: &Vm, case: &Case) -> Result<(), VmError> {
-    let scenario = match &case.twin {
-        Some(twin) => case.scenario.twin(twin).unwrap_or_else(|_| (*case.scenario).clone()),
-        None => (*case.scenario).clone(),
-    };
+    let scenario = case.to_run().unwrap_or_else(|_| (*case.scenario).clone());
     let run = |command: Command| vm.exec(&command, &mut |_, _| {});
     if matches!(scenario.requires.swap, Some(SwapNeed::AtLeast(_))) {
         run(Command::new("swapon").arg(SWAP))?;
