@@ -1,4 +1,4 @@
-//! What earlyoom logs → whom it chose, and with which signal.
+//! What earlyoom logs → whom it chose, with which signal, and at which threshold.
 //!
 //! The process name is chosen by the process: it stands in quotes and may hold anything, so it is read up to the last
 //! quote before the score. Formats: 1.7 `badness N, VmRSS N MiB`, 1.8 `oom_score N, VmRSS N MiB, cmdline "…"`, 1.9 with
@@ -37,6 +37,42 @@ pub fn selection(line: &str) -> Option<Selection> {
         score: score.trim().parse().ok()?,
         rss_mib: rss.split_once(" MiB")?.0.trim().parse().ok()?,
     })
+}
+
+/// How much was left when earlyoom looked, percent of what it takes for the whole.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Left {
+    /// Memory.
+    pub memory: f64,
+    /// Swap; 0 on a machine that has none.
+    pub swap: f64,
+}
+
+/// Reads a `mem avail: … (66.51%), swap free: … ( 0.00%)` line.
+#[must_use]
+pub fn left(line: &str) -> Option<Left> {
+    let (memory, swap) = line.strip_prefix("mem avail:")?.split_once("swap free:")?;
+    let percent = |text: &str| text.split_once('(')?.1.split_once("%)")?.0.trim().parse().ok();
+    Some(Left { memory: percent(memory)?, swap: percent(swap)? })
+}
+
+/// The threshold that earlyoom says was crossed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Crossed {
+    /// `SIGTERM` or `SIGKILL`: which of its two thresholds.
+    pub signal: String,
+    /// Both percentages of that threshold.
+    pub limit: Left,
+}
+
+/// Reads a `low memory! at or below SIGTERM limits: mem 99.00%, swap 100.00%` line.
+#[must_use]
+pub fn crossed(line: &str) -> Option<Crossed> {
+    let (signal, rest) = line.strip_prefix("low memory! at or below ")?.split_once(" limits: mem ")?;
+    let (memory, swap) = rest.split_once("%, swap ")?;
+    let limit =
+        Left { memory: memory.trim().parse().ok()?, swap: swap.strip_suffix('%')?.trim().parse().ok()? };
+    Some(Crossed { signal: signal.to_owned(), limit })
 }
 
 /// Whether a line says that the process that got SIGTERM now gets SIGKILL: it lived on, and memory went on falling.
@@ -104,5 +140,25 @@ mod tests {
     #[case("process 9 exited after 0.3 seconds")]
     fn other_lines_choose_nobody(#[case] line: &str) {
         assert_eq!(selection(line), None);
+    }
+
+    #[rstest]
+    #[case("mem avail:  1316 of  1979 MiB (66.51%), swap free:    0 of    0 MiB ( 0.00%)", Some((66.51, 0.0)))]
+    #[case("mem avail:   365 of  1831 MiB (19.95%), swap free:  255 of  255 MiB (100.00%)", Some((19.95, 100.0)))]
+    #[case("mem avail:   365 of  1831 MiB (19.95%)", None)]
+    #[case("mem total: 1974 MiB, user mem total: 1830 MiB, swap total:    0 MiB", None)]
+    fn what_was_left_is_read(#[case] line: &str, #[case] expected: Option<(f64, f64)>) {
+        assert_eq!(left(line), expected.map(|(memory, swap)| Left { memory, swap }));
+    }
+
+    #[rstest]
+    #[case("low memory! at or below SIGTERM limits: mem 99.00%, swap 100.00%", Some(("SIGTERM", 99.0, 100.0)))]
+    #[case("low memory! at or below SIGKILL limits: mem  1.00%, swap  5.50%", Some(("SIGKILL", 1.0, 5.5)))]
+    #[case("low memory! at or below SIGTERM limits: mem 99.00%", None)]
+    #[case("sending SIGTERM when mem <= 99.00% and swap <= 100.00%,", None)]
+    fn the_crossed_threshold_is_read(#[case] line: &str, #[case] expected: Option<(&str, f64, f64)>) {
+        let expected = expected
+            .map(|(signal, memory, swap)| Crossed { signal: signal.into(), limit: Left { memory, swap } });
+        assert_eq!(crossed(line), expected);
     }
 }

@@ -1,6 +1,6 @@
 //! What the daemons of both guests really print, read back. Where each file comes from: fixtures/daemons/README.md.
 
-use harness::earlyoom::{is_dry_run, is_escalation, selection};
+use harness::earlyoom::{Left, crossed, is_dry_run, is_escalation, left, selection};
 use harness::oomd::{killed, parse};
 use rstest::rstest;
 
@@ -53,6 +53,30 @@ fn a_dry_earlyoom_says_so_and_chooses_the_preferred_hog_every_time(#[case] name:
     for choice in choices {
         assert_eq!((choice.comm.as_str(), choice.signal.as_str()), ("a-runaway-agent", "SIGTERM"));
         assert!((100..=110).contains(&choice.rss_mib), "{choice:?}");
+    }
+}
+
+/// What was left, and the limits of the SIGTERM threshold, when earlyoom chose first; all its later choices have such
+/// lines before them, too.
+#[rstest]
+#[case("earlyoom-1.7-dry.log", (66.51, 0.0), (99.0, 100.0))]
+#[case("earlyoom-1.7-live.log", (15.56, 0.0), (16.0, 100.0))]
+#[case("earlyoom-1.8.2-dry.log", (72.16, 0.0), (99.0, 100.0))]
+#[case("earlyoom-1.8.2-live.log", (19.59, 0.0), (20.0, 100.0))]
+fn each_choice_follows_a_threshold(#[case] name: &str, #[case] seen: (f64, f64), #[case] limit: (f64, f64)) {
+    let log = fixture(name);
+    let lines: Vec<&str> = log.lines().collect();
+    let at: Vec<usize> = (0..lines.len()).filter(|at| selection(lines[*at]).is_some()).collect();
+    let as_left = |(memory, swap)| Left { memory, swap };
+    assert_eq!(left(lines[at[0] - 2]), Some(as_left(seen)));
+    for at in at {
+        let over = crossed(lines[at - 1]).unwrap_or_else(|| panic!("{}", lines[at - 1]));
+        assert_eq!((over.signal.as_str(), over.limit), ("SIGTERM", as_left(limit)));
+        assert!(
+            left(lines[at - 2]).is_some_and(|left| left.memory <= over.limit.memory),
+            "{}",
+            lines[at - 2]
+        );
     }
 }
 

@@ -1,11 +1,11 @@
-//! The claim about whom earlyoom chooses, from its own log.
+//! The claim about whom earlyoom chooses, and at which threshold, from its own log.
 
 use reports::outcome::Verdict;
 use reports::report::Finding;
 
 use super::{View, found};
-use crate::earlyoom::{Selection, is_dry_run, is_escalation, selection};
-use crate::plan::claim::EarlyoomClaim;
+use crate::earlyoom::{Crossed, Left, Selection, crossed, is_dry_run, is_escalation, left, selection};
+use crate::plan::claim::{EarlyoomClaim, Threshold};
 use crate::record::Event;
 
 pub(super) fn judge(view: &View<'_>, id: &str, claim: &EarlyoomClaim) -> Finding {
@@ -69,6 +69,43 @@ fn observe(
     if !missing.is_empty() {
         return (Verdict::Fail, format!("never sent {}", missing.join(", ")));
     }
+    let first = match thresholds(claim, lines) {
+        Ok(first) => first,
+        Err(refused) => return refused,
+    };
     let dry = if lines.iter().any(|line| is_dry_run(line)) { "dry run, " } else { "" };
-    (Verdict::Pass, format!("{dry}{} choices, first {}", selections.len(), show(&selections[0])))
+    let words = format!("{dry}{} choices, first {}, {first}", selections.len(), show(&selections[0]));
+    (Verdict::Pass, words)
+}
+
+/// Checks that every choice followed from a threshold that earlyoom was told, and says how the first one did.
+fn thresholds(claim: &EarlyoomClaim, lines: &[&str]) -> Result<String, (Verdict, String)> {
+    let mut seen: Option<Left> = None;
+    let mut over: Option<Crossed> = None;
+    let mut first = None;
+    for line in lines {
+        seen = left(line).or(seen);
+        over = crossed(line).or(over);
+        let Some(choice) = selection(line) else { continue };
+        let (Some(seen), Some(over)) = (seen, over.take().filter(|over| over.signal == choice.signal)) else {
+            let words = format!("no line says which threshold made it send {}", choice.signal);
+            return Err((Verdict::Inconclusive, words));
+        };
+        let words = format!(
+            "with {} % of memory and {} % of swap left (threshold {} % and {} %)",
+            seen.memory, seen.swap, over.limit.memory, over.limit.swap
+        );
+        let told =
+            claim.thresholds.map(|told| if choice.signal == "SIGKILL" { told.kill } else { told.term });
+        let as_told = told.is_none_or(|told| over.limit == as_left(told));
+        if !as_told || seen.memory > over.limit.memory || seen.swap > over.limit.swap {
+            return Err((Verdict::Fail, format!("{} {words}", choice.signal)));
+        }
+        first.get_or_insert(words);
+    }
+    Ok(first.unwrap_or_default())
+}
+
+fn as_left(told: Threshold) -> Left {
+    Left { memory: told.memory.into(), swap: told.swap.into() }
 }

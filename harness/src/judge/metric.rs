@@ -49,9 +49,28 @@ fn judge_bound(view: &View<'_>, claim: &MetricClaim, bound: &Bound) -> (Verdict,
                 None => (Verdict::Fail, expected, shown(claim.unit, value, rate)),
             }
         }
-        _ => (Verdict::Inconclusive, expected, format!("not observed in {}", phase_name(claim.during))),
+        _ => (Verdict::Inconclusive, expected, unobserved(view, claim)),
     }
 }
+
+/// How much of a phase could be seen.
+fn unobserved(view: &View<'_>, claim: &MetricClaim) -> String {
+    let phase = phase_name(claim.during);
+    match coverage(view, &claim.metric, claim.during) {
+        (read @ 1.., rows) if read < rows => format!("read in only {read} of {rows} samples of {phase}"),
+        _ => format!("not observed in {phase}"),
+    }
+}
+
+/// In how many samples of a phase a metric could be read, and how many there are.
+fn coverage(view: &View<'_>, metric: &str, phase: Phase) -> (usize, usize) {
+    let Some((from, to)) = view.window(phase) else { return (0, 0) };
+    let rows = view.record.samples.at_us.iter().filter(|at| (from..=to).contains(*at)).count();
+    (inside(view, metric, phase).len(), rows)
+}
+
+/// Of a hundred samples of a phase so many must be readable: what happens in the others is not known.
+const READABLE_PERCENT: usize = 80;
 
 /// Whether a value is on the allowed side.
 pub(super) fn allowed(kind: BoundKind, value: f64, limit: f64) -> bool {
@@ -68,6 +87,10 @@ pub(super) fn statistic(view: &View<'_>, claim: &MetricClaim, kind: BoundKind, p
     }
     if let Some(probe) = claim.metric.strip_prefix("protect:answer.") {
         return answer_us(view, probe.parse::<usize>().ok()?.checked_sub(1)?, kind, phase);
+    }
+    let (read, rows) = coverage(view, &claim.metric, phase);
+    if read * 100 < rows * READABLE_PERCENT {
+        return None;
     }
     let series = view.series(&claim.metric, phase);
     match kind {
@@ -124,7 +147,8 @@ fn edges(view: &View<'_>, phase: Phase) -> Option<(Option<Mark>, Mark)> {
     })
 }
 
-/// The largest (for an upper bound) or smallest latency of an answer probe in a phase.
+/// The largest (for an upper bound) or smallest latency of an answer probe in a phase. The first answer of all is left
+/// out: it pays for what nobody had asked for since the machine booted.
 fn answer_us(view: &View<'_>, probe: usize, kind: BoundKind, phase: Phase) -> Option<f64> {
     use crate::record::Event;
     use crate::record::event::AnswerResult;
@@ -140,6 +164,7 @@ fn answer_us(view: &View<'_>, probe: usize, kind: BoundKind, phase: Phase) -> Op
             _ => None,
         })
         .into_iter()
+        .skip(1)
         .filter(|(at, _)| (from..=to).contains(at))
         .map(|(_, took)| took);
     match kind {

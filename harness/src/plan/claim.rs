@@ -56,6 +56,26 @@ pub struct EarlyoomClaim {
     pub never: Vec<String>,
     /// Each of these signals is seen, and no other; empty = any.
     pub signals: Vec<String>,
+    /// The thresholds that it was told; none = it is not the run's own.
+    pub thresholds: Option<Thresholds>,
+}
+
+/// Both thresholds of an earlyoom: at or below one, with memory and swap alike, it acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Thresholds {
+    /// For SIGTERM.
+    pub term: Threshold,
+    /// For SIGKILL.
+    pub kill: Threshold,
+}
+
+/// What may be left at most, percent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Threshold {
+    /// Of memory.
+    pub memory: u8,
+    /// Of swap.
+    pub swap: u8,
 }
 
 /// Who must have been killed, by whom, and where.

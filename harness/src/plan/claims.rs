@@ -4,7 +4,7 @@ use reports::outcome::Killer;
 
 use super::claim::{
     AtClaim, Bound, BoundValue, Claim, EarlyoomClaim, Expectation, KillClaim, LivelockClaim, MetricClaim,
-    OomdClaim, Unit,
+    OomdClaim, Threshold, Thresholds, Unit,
 };
 use super::resolve::{percent_of_limit, size};
 use super::{PlanError, PlannedReached, PlannedUnit};
@@ -89,6 +89,10 @@ fn claim(
             selects: ids(&earlyoom.selects),
             never: ids(&earlyoom.never),
             signals: earlyoom.signals.iter().map(ToString::to_string).collect(),
+            thresholds: scenario.earlyoom.as_ref().map(|told| Thresholds {
+                term: Threshold { memory: told.term_memory, swap: told.term_swap },
+                kill: Threshold { memory: told.kill_memory, swap: told.kill_swap },
+            }),
         }),
         written::Claim::KillOrder(actors) => Claim::KillOrder(ids(actors)),
         written::Claim::NoLivelock(livelock) => {

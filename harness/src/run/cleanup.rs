@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Paths;
 use super::recorder::chain;
-use super::undo::{Undo, is_of_a_run};
+use super::undo::Undo;
 use crate::plan::Plan;
 use crate::systemd::Manager;
 
@@ -63,19 +63,19 @@ pub fn run(plan: &Plan, paths: &Paths, systemd: &dyn Manager, undo: Undo, before
     left
 }
 
-/// Cgroups of bulkhead that still hold processes, anywhere below a cgroup root.
+/// Cgroups that still hold processes, anywhere below a cgroup root, of those whose name `is_ours`.
 #[must_use]
-pub fn populated_cgroups(root: &Path) -> Vec<String> {
+pub fn populated_cgroups(root: &Path, is_ours: &dyn Fn(&str) -> bool) -> Vec<String> {
     let Ok(entries) = fs::read_dir(root) else { return Vec::new() };
     let mut found = Vec::new();
     for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
         let path = entry.path();
         let busy = fs::read_to_string(path.join("cgroup.events"))
             .is_ok_and(|events| events.lines().any(|line| line == "populated 1"));
-        if busy && is_of_a_run(&entry.file_name().to_string_lossy()) {
+        if busy && is_ours(&entry.file_name().to_string_lossy()) {
             found.push(format!("processes in {}", path.display()));
         } else if busy {
-            found.extend(populated_cgroups(&path));
+            found.extend(populated_cgroups(&path, is_ours));
         }
     }
     found

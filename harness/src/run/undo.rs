@@ -3,7 +3,7 @@
 //! The journal lies on tmpfs below [`STATE`], one file a run: a power cut takes it along with everything it speaks of,
 //! and after a `kill -9` `bulkhead recover` finds it. Units are stopped, trees are removed; nothing else is ever changed.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -25,11 +25,13 @@ pub enum Step {
     RemoveTree(PathBuf),
 }
 
-/// The undo journal of one run.
+/// The undo journal of one run. Its directory is locked for as long as somebody works on it: the kernel takes the lock
+/// back from whoever dies, and a journal that is locked is that of a run that lives.
 #[derive(Debug)]
 pub struct Undo {
     dir: PathBuf,
     steps: Vec<Step>,
+    _lock: File,
 }
 
 impl Undo {
@@ -41,20 +43,23 @@ impl Undo {
         fs::create_dir_all(state)?;
         let dir = state.join(run);
         fs::create_dir(&dir)?;
-        Ok(Self { dir, steps: Vec::new() })
+        let lock = lock(&dir)?;
+        Ok(Self { dir, steps: Vec::new(), _lock: lock })
     }
 
     /// Opens what a killed run left.
     ///
     /// # Errors
-    /// When the journal cannot be read. A last line cut short is a step that was never done.
+    /// [`io::ErrorKind::WouldBlock`] when the run lives. When the journal cannot be read; a last line cut short is a
+    /// step that was never done.
     pub fn resume(dir: &Path) -> io::Result<Self> {
+        let lock = lock(dir)?;
         let text = match fs::read_to_string(dir.join("undo.jsonl")) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             read => read?,
         };
         let steps = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        Ok(Self { dir: dir.to_owned(), steps })
+        Ok(Self { dir: dir.to_owned(), steps, _lock: lock })
     }
 
     /// The state directory of the run.
@@ -88,6 +93,15 @@ impl Undo {
     }
 }
 
+fn lock(dir: &Path) -> io::Result<File> {
+    let file = File::open(dir)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 fn undo(step: &Step, systemd: &dyn Manager) -> Result<(), String> {
     match step {
         Step::StopUnit(unit) => stop_unit(unit, systemd),
@@ -104,16 +118,20 @@ fn undo(step: &Step, systemd: &dyn Manager) -> Result<(), String> {
 /// begin with `bulkhead-` belong to whoever chose them, such as a service that runs `bulkhead recover` at boot.
 #[must_use]
 pub fn is_of_a_run(name: &str) -> bool {
-    let Some(rest) = name.strip_prefix("bulkhead-") else { return false };
-    if name == SHELTER {
-        return true;
-    }
+    name == SHELTER || run_of(name).is_some()
+}
+
+/// The id of the run that made this unit (or its cgroup); the shelter that all runs share is of none.
+#[must_use]
+pub fn run_of(name: &str) -> Option<&str> {
+    let rest = name.strip_prefix("bulkhead-")?;
     let id = rest.strip_prefix("harness-").unwrap_or(rest);
     let id = &id[..id.find(['-', '.']).unwrap_or(id.len())];
     // A run's id is `r` and at least eight digits in base 36.
-    id.len() > 8
+    let is_id = id.len() > 8
         && id.starts_with('r')
-        && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    is_id.then_some(id)
 }
 
 /// Kills what runs in a unit, stops it, forgets its failure, and proves that it is gone.
@@ -183,6 +201,17 @@ mod tests {
     }
 
     #[test]
+    fn the_journal_of_a_run_that_lives_is_not_opened() {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        let systemd = Fake::new(257);
+        let (undo, data) = started(state.path(), &systemd);
+        let error = Undo::resume(&state.path().join("r1")).expect_err("refused");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert!(data.exists() && stopped(&systemd).is_empty());
+        assert_eq!(undo.unwind(&systemd), Vec::<String>::new());
+    }
+
+    #[test]
     fn a_step_whose_note_was_cut_short_was_never_done() {
         let state = tempfile::tempdir().expect("a temporary directory");
         let dir = state.path().join("r1");
@@ -234,16 +263,20 @@ mod tests {
     }
 
     #[rstest]
-    #[case("bulkhead-r5n17otgu92.slice", true)]
-    #[case("bulkhead-r5n17otgu92-work-hog.scope", true)]
-    #[case("bulkhead-harness-r5n17otgu92.scope", true)]
-    #[case("bulkhead-harness.slice", true)]
-    #[case("bulkhead.slice", false)]
-    #[case("bulkhead-agent.service", false)]
-    #[case("bulkhead-recover.service", false)]
-    #[case("bulkhead-recover-at-boot.service", false)]
-    #[case("bulkheads-r5n17otgu92.slice", false)]
-    fn what_a_run_made_is_told_by_its_name(#[case] name: &str, #[case] ours: bool) {
-        assert_eq!(is_of_a_run(name), ours);
+    #[case("bulkhead-r5n17otgu92.slice", true, Some("r5n17otgu92"))]
+    #[case("bulkhead-r5n17otgu92-work-hog.scope", true, Some("r5n17otgu92"))]
+    #[case("bulkhead-harness-r5n17otgu92.scope", true, Some("r5n17otgu92"))]
+    #[case("bulkhead-harness.slice", true, None)]
+    #[case("bulkhead.slice", false, None)]
+    #[case("bulkhead-agent.service", false, None)]
+    #[case("bulkhead-recover.service", false, None)]
+    #[case("bulkhead-recover-at-boot.service", false, None)]
+    #[case("bulkheads-r5n17otgu92.slice", false, None)]
+    fn what_a_run_made_is_told_by_its_name(
+        #[case] name: &str,
+        #[case] ours: bool,
+        #[case] run: Option<&str>,
+    ) {
+        assert_eq!((is_of_a_run(name), run_of(name)), (ours, run));
     }
 }

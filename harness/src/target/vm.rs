@@ -10,8 +10,8 @@ use ci::{Accelerator, CloneOptions, Command, Exit, Lab, Stream, Vm, VmError};
 
 use super::{Case, write_end};
 use crate::record::event::EndReason;
-use crate::record::store::StoreError;
-use crate::record::{GuestFacts, Head};
+use crate::record::store::{Store, StoreError};
+use crate::record::{Event, GuestFacts, Head, Record, Stamped};
 use crate::run::progress::Progress;
 use crate::scenario::requires::SwapNeed;
 
@@ -156,7 +156,7 @@ impl From<VmError> for Drive {
 }
 
 fn drive(vm: &Vm, case: &Case, dir: &Path, head: &Head, on: &mut dyn FnMut(&Progress)) -> Result<(), Drive> {
-    provide(vm, case)?;
+    let trouble = provide(vm, case)?;
     let command = Command::new(format!("{INSIDE}/bulkhead"))
         .args(["run", "--on", "host", "--progress-json", "--record", RECORD, "--twins"])
         .arg(case.twin.as_deref().unwrap_or("none"))
@@ -187,31 +187,51 @@ fn drive(vm: &Vm, case: &Case, dir: &Path, head: &Head, on: &mut dyn FnMut(&Prog
     }
     fetched?;
     let waited = before.zip(vm.host_share()).and_then(|(before, after)| after.waited_percent_since(&before));
-    put_guest(dir, head, waited).map_err(Drive::Store)
+    add_outside(dir, head, waited, &trouble).map_err(Drive::Store)
 }
 
-/// Gives the machine what the scenario requires of it: a VM can.
-fn provide(vm: &Vm, case: &Case) -> Result<(), VmError> {
+/// Gives the machine what the scenario requires of it: a VM can. Returns what it would not take, and why; whether the
+/// requirement is met is found out inside.
+fn provide(vm: &Vm, case: &Case) -> Result<Vec<Event>, VmError> {
     let scenario = case.to_run().unwrap_or_else(|_| (*case.scenario).clone());
-    let run = |command: Command| vm.exec(&command, &mut |_, _| {});
+    let mut trouble = Vec::new();
+    let mut run = |step: String, command: Command| -> Result<(), VmError> {
+        let mut said = String::new();
+        let exit = vm.exec(&command, &mut |_, bytes| said += &String::from_utf8_lossy(bytes))?;
+        if !exit.success() {
+            trouble.push(Event::Trouble { step, error: format!("{exit:?}: {}", said.trim()) });
+        }
+        Ok(())
+    };
     if matches!(scenario.requires.swap, Some(SwapNeed::AtLeast(_))) {
-        run(Command::new("swapon").arg(SWAP))?;
+        run(format!("swapon {SWAP}"), Command::new("swapon").arg(SWAP))?;
     }
     if let Some(rate) = scenario.requires.swap_rate {
         vm.throttle_swap(rate.0)?;
-        run(Command::sh(format!("echo 'swap-rate = \"{}\"' >> {}", rate.0, crate::guard::POLICY_PATH)))?;
+        let policy = crate::guard::POLICY_PATH;
+        let line = Command::sh(format!("echo 'swap-rate = \"{}\"' >> {policy}", rate.0));
+        run(format!("write swap-rate to {policy}"), line)?;
     }
     for unit in &scenario.requires.units {
-        run(Command::new("systemctl").arg("start").arg(unit.to_string()))?;
+        run(format!("systemctl start {unit}"), Command::new("systemctl").arg("start").arg(unit.to_string()))?;
     }
-    Ok(())
+    Ok(trouble)
 }
 
-/// The record was written inside; which guest it was is known out here.
-fn put_guest(dir: &Path, head: &Head, waited_percent: Option<u64>) -> Result<(), StoreError> {
-    let mut inside = crate::record::Record::load(dir)?.head;
+/// The record was written inside; which guest it was, and what went wrong before, is known out here.
+fn add_outside(
+    dir: &Path,
+    head: &Head,
+    waited_percent: Option<u64>,
+    trouble: &[Event],
+) -> Result<(), StoreError> {
+    let mut inside = Record::load(dir)?.head;
     inside.guest = head.guest.clone().map(|guest| GuestFacts { waited_percent, ..guest });
-    crate::record::store::Store::reopen(dir)?.write_head(&inside)
+    let store = Store::reopen(dir)?;
+    for event in trouble {
+        store.append(&Stamped { at_us: 0, event: event.clone() })?;
+    }
+    store.write_head(&inside)
 }
 
 /// Cuts a byte stream into lines.

@@ -258,7 +258,6 @@ impl Run {
         self.add(at, Event::Unit { unit: unit.into(), when, state });
     }
 
-    /// One probe of what is protected.
     /// In a VM whose QEMU waited this share of its time for a processor.
     pub(crate) fn in_a_guest_that_waited(&mut self, percent: u64) {
         self.record.head.guest = Some(GuestFacts {
@@ -268,6 +267,14 @@ impl Run {
         });
     }
 
+    /// What earlyoom logs, line by line.
+    pub(crate) fn earlyoom_says(&mut self, at_us: u64, lines: &[String]) {
+        for line in lines {
+            self.add(at_us, Event::DaemonLine { daemon: "earlyoom".into(), line: line.clone() });
+        }
+    }
+
+    /// One probe of what is protected.
     pub(crate) fn answer(&mut self, at_us: u64, result: AnswerResult) {
         self.add(at_us, Event::Answer { probe: 0, target: "tcp-banner 127.0.0.1:22".into(), result });
     }

@@ -55,6 +55,14 @@ fn chose(signal: &str, pid: u32) -> String {
     format!("sending {signal} to process {pid} uid 0 \"x\": oom_score 884, VmRSS 51 MiB, cmdline \"x\"")
 }
 
+/// The lines before a choice: what is left, and the threshold it is below.
+fn short(left: &str, signal: &str, limit: &str) -> [String; 2] {
+    [
+        format!("mem avail:   900 of  2000 MiB ({left}%), swap free:    0 of    0 MiB ( 0.00%)"),
+        format!("low memory! at or below {signal} limits: mem {limit}%, swap 100.00%"),
+    ]
+}
+
 #[rstest]
 #[case::whom_it_should(&[chose("SIGTERM", HOG)], Pass)]
 #[case::again_and_again(&[chose("SIGTERM", HOG), chose("SIGTERM", HOG)], Pass)]
@@ -67,18 +75,47 @@ fn earlyoom_chooses_whom_it_should(#[case] lines: &[String], #[case] verdict: Ve
     let mut run = Run::claiming(CHOOSES);
     run.add(5_900_000, Event::DaemonLogRead { lines: lines.len() as u64 });
     for (at, line) in lines.iter().enumerate() {
-        let daemon = "earlyoom".into();
-        run.add(5_350_000 + at as u64, Event::DaemonLine { daemon, line: line.clone() });
+        if line.starts_with("sending ") {
+            run.earlyoom_says(5_350_000 + at as u64, &short("45.00", "SIGTERM", "50.00"));
+        }
+        run.earlyoom_says(5_350_000 + at as u64, std::slice::from_ref(line));
     }
     let judgement = run.judged();
     assert_eq!(verdict_of(&judgement, "chooses"), verdict, "{}", finding(&judgement, "chooses").observed);
 }
 
+/// It was told 50 % for SIGTERM and 1 % for SIGKILL.
+#[rstest]
+#[case::as_it_was_told(&short("45.00", "SIGTERM", "50.00"), Pass)]
+#[case::at_another_threshold(&short("45.00", "SIGTERM", "60.00"), Fail)]
+#[case::above_its_threshold(&short("50.01", "SIGTERM", "50.00"), Fail)]
+#[case::for_another_signal(&short("0.50", "SIGKILL", "1.00"), Inconclusive)]
+#[case::without_a_word_of_what_was_left(&short("45.00", "SIGTERM", "50.00")[1..], Inconclusive)]
+#[case::without_a_threshold(&short("45.00", "SIGTERM", "50.00")[..1], Inconclusive)]
+#[case::without_a_reason(&[], Inconclusive)]
+fn earlyoom_chooses_at_the_threshold_it_was_told(#[case] before: &[String], #[case] verdict: Verdict) {
+    let mut run = Run::claiming(CHOOSES);
+    run.add(5_900_000, Event::DaemonLogRead { lines: 1 });
+    run.earlyoom_says(5_350_000, before);
+    run.earlyoom_says(5_350_001, &[chose("SIGTERM", HOG)]);
+    let judgement = run.judged();
+    assert_eq!(verdict_of(&judgement, "chooses"), verdict, "{}", finding(&judgement, "chooses").observed);
+}
+
+/// A choice stands on its own threshold: that of an earlier one does not speak for it.
+#[test]
+fn each_choice_has_its_own_reason() {
+    let mut run = Run::claiming(CHOOSES);
+    run.add(5_900_000, Event::DaemonLogRead { lines: 1 });
+    run.earlyoom_says(5_350_000, &short("45.00", "SIGTERM", "50.00"));
+    run.earlyoom_says(5_350_001, &[chose("SIGTERM", HOG), chose("SIGTERM", HOG)]);
+    assert_eq!(verdict_of(&run.judged(), "chooses"), Inconclusive);
+}
+
 #[test]
 fn that_earlyoom_chose_nobody_is_known_only_from_a_log_read_to_its_end() {
     let mut run = Run::claiming(CHOOSES);
-    let line = "mem avail: 300 of 2000 MiB (15.00%)".to_owned();
-    run.add(5_350_000, Event::DaemonLine { daemon: "earlyoom".into(), line });
+    run.earlyoom_says(5_350_000, &["mem avail: 300 of 2000 MiB (15.00%)".to_owned()]);
     assert_eq!(verdict_of(&run.judged(), "chooses"), Inconclusive);
 }
 

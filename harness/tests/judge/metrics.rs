@@ -82,6 +82,29 @@ fn a_part_in_which_nothing_could_be_read_is_inconclusive() {
     assert_eq!(verdict_of(&run.judged(), "bound"), Inconclusive);
 }
 
+/// The hold has three samples.
+#[rstest]
+#[case::all_of_them(&[], Pass)]
+#[case::two_of_three(&[5_500_000], Inconclusive)]
+#[case::one_of_three(&[5_000_000, 5_500_000], Inconclusive)]
+fn a_part_is_judged_only_where_most_of_it_was_read(#[case] lost: &[u64], #[case] verdict: Verdict) {
+    for bounds in ["max = \"512M\"", "max-delta = \"0\"", "max-rate = \"1\""] {
+        let mut run = Run::claiming(&claim("work:memory.current", bounds, "hold"));
+        run.column("work:memory.current", |at| (!lost.contains(&at)).then_some(512 * MIB));
+        let judgement = run.judged();
+        let found = finding(&judgement, "bound");
+        assert_eq!(found.verdict, verdict, "{bounds}: {found:?}");
+    }
+}
+
+#[test]
+fn how_much_of_a_part_was_read_is_said() {
+    let mut run = Run::claiming(&claim("work:memory.current", "max = \"512M\"", "hold"));
+    run.column("work:memory.current", |at| (at != 5_500_000).then_some(512 * MIB));
+    let judgement = run.judged();
+    assert_eq!(finding(&judgement, "bound").observed, "read in only 2 of 3 samples of the hold");
+}
+
 /// What a counter gains between the last sample of a part and its end belongs to the part.
 #[test]
 fn a_growth_covers_its_part_to_the_end() {
@@ -139,6 +162,27 @@ fn a_gap_without_a_baseline_is_inconclusive() {
 fn the_latency_of_answers_is_a_metric(#[case] bounds: &str, #[case] verdict: Verdict) {
     let judgement = Run::claiming(&claim("protect:answer.1", bounds, "stress")).judged();
     assert_eq!(verdict_of(&judgement, "bound"), verdict);
+}
+
+/// A cold service answers slowly once: 900 ms, then 31 ms, and 250 ms under stress.
+#[rstest]
+#[case::within_ten_times(1000, Pass)]
+#[case::beyond_five_times(500, Fail)]
+fn answers_are_compared_with_those_of_the_baseline_but_the_first(
+    #[case] percent: u32,
+    #[case] verdict: Verdict,
+) {
+    use harness::record::Event;
+    use harness::record::event::AnswerResult;
+    let bounds = format!("max = {{ percent = {percent}, of-phase = \"baseline\" }}");
+    let mut run = Run::claiming(&claim("protect:answer.1", &bounds, "stress"));
+    run.drop(|event| matches!(event, Event::Answer { .. }));
+    for (at, took_us) in [(1_900_000, 900_000), (2_400_000, 31_000), (5_500_000, 250_000)] {
+        run.answer(at, AnswerResult::Answered { took_us });
+    }
+    let judgement = run.judged();
+    let found = finding(&judgement, "bound");
+    assert_eq!(found.verdict, verdict, "{found:?}");
 }
 
 #[test]

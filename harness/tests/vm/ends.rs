@@ -67,6 +67,25 @@ fn recovery_does_not_have_to_wait_for_the_deadline(
     assert_eq!(machine.running(), "");
 }
 
+#[test]
+fn recovery_leaves_a_run_alone_that_is_under_way() {
+    let machine = Machine::new("under-way");
+    let run = machine.start("climbs-slowly");
+    run.reaches(Mark::Hold);
+    let (code, words) = machine.bulkhead(&["recover"]);
+    assert_eq!(code, ExitCode::Guarded, "{words}");
+    assert!(words.contains("is under way and was not touched") && !words.contains("left:"), "{words}");
+    let (code, judged) = run.end();
+    assert_eq!(
+        (code, judged.judgement.verdict),
+        (ExitCode::Passed, Verdict::Pass),
+        "{:#?}",
+        judged.judgement
+    );
+    judged.assert_clean();
+    recover(&machine);
+}
+
 fn stopped_in_mid_stress(run: Run<'_>, machine: &Machine, signal: Signal) {
     run.reaches(Mark::Climb);
     run.signal(signal);

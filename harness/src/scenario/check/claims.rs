@@ -5,7 +5,7 @@ use super::{Checker, daemons};
 use crate::scenario::actor::{Kind, OomScoreAdjust};
 use crate::scenario::bytes::Bytes;
 use crate::scenario::expectation::{
-    Bound, BoundKind, BoundValue, Claim, Expectation, Kill, Killer, MetricClaim,
+    Bound, BoundKind, BoundValue, Claim, Expectation, Kill, Killer, MetricClaim, Phase,
 };
 use crate::scenario::id::Id;
 use crate::scenario::limit::Limit;
@@ -210,6 +210,17 @@ fn check_bound(checker: &mut Checker<'_>, claim: &MetricClaim, bound: &Bound, pa
         let message =
             format!("`{}` is one number for a whole phase: only `max` and `min` bound it", claim.metric);
         checker.error(path, message);
+    }
+    let begun_before = !matches!(claim.during, Phase::Run | Phase::Baseline);
+    if info.course == Course::Peak && bound.kind == BoundKind::Max && begun_before {
+        let message = format!(
+            "`{}` is the highest since it began: what came before the {} counts",
+            claim.metric, claim.during
+        );
+        checker
+            .warn(path, message)
+            .help
+            .push("leave `during` out, or use a metric that falls again".to_owned());
     }
     if let BoundValue::Phase(share) = &bound.value
         && share.of_phase == claim.during

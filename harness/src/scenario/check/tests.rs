@@ -143,6 +143,11 @@ fn a_sound_scenario_has_no_problems() {
 )]
 #[case(
     "metric = \"host:swap.out\"\nmax-delta = 0",
+    "metric = \"canary:gap.max\"\nmax = \"1s\"\nduring = \"hold\"",
+    "warning: `canary:gap.max` is the highest since it began: what came before the hold counts"
+)]
+#[case(
+    "metric = \"host:swap.out\"\nmax-delta = 0",
     "metric = \"canary:accepted\"\nmin-delta = 1",
     "error: `canary` is a heartbeat: its `accepted` stays 0"
 )]

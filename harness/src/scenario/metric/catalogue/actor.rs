@@ -63,6 +63,6 @@ pub(super) const METRICS: &[MetricInfo] = &[
         Duration,
         Gauge,
         "probe",
-        "How long the Nth probe of `[protect] answer` (counted from 1) waited for its answer. A probe that got none within its time is recorded as not answered, not as a long answer.",
+        "How long the Nth probe of `[protect] answer` (counted from 1) waited for its answer. A probe that gave up counts with the time that it waited, a refused one as longer than anything. The first answer of a run is left out: it pays for what nobody had asked for since the machine booted.",
     ),
 ];
