@@ -48,12 +48,13 @@ fn observe(
         |actors: &[String]| -> Vec<u32> { actors.iter().filter_map(|actor| view.pid(actor)).collect() };
     let (allowed, forbidden) = (pids(&claim.selects), pids(&claim.never));
     let show = |choice: &Selection| format!("{} to {} (pid {})", choice.signal, choice.comm, choice.pid);
-    let wrong = selections
-        .iter()
-        .find(|choice| forbidden.contains(&choice.pid))
-        .or_else(|| selections.iter().find(|choice| !allowed.contains(&choice.pid)));
-    if let Some(choice) = wrong {
-        return (Verdict::Fail, format!("{} of {} choices: {}", 1, selections.len(), show(choice)));
+    let wrong: Vec<&Selection> = selections.iter().filter(|choice| !allowed.contains(&choice.pid)).collect();
+    let worst = wrong.iter().find(|choice| forbidden.contains(&choice.pid)).or(wrong.first());
+    if let Some(choice) = worst {
+        return (
+            Verdict::Fail,
+            format!("{} of {} choices wrong: {}", wrong.len(), selections.len(), show(choice)),
+        );
     }
     let escalated = lines.iter().any(|line| is_escalation(line));
     let seen = |signal: &String| {

@@ -24,7 +24,7 @@ pub(super) fn judge(view: &View<'_>, id: &str, claim: &MetricClaim) -> Finding {
 
 fn judge_bound(view: &View<'_>, claim: &MetricClaim, bound: &Bound) -> (Verdict, String, String) {
     let rate = matches!(bound.kind, BoundKind::MinRate | BoundKind::MaxRate);
-    let word = bound_word(bound.kind);
+    let word = bound_word(bound.kind, claim.unit);
     let (limit, expected) = match bound.value {
         BoundValue::Absolute(value) => (Some(value), format!("{word} {}", shown(claim.unit, value, rate))),
         BoundValue::OfPhase { fraction, phase } => {
@@ -174,14 +174,15 @@ fn answer_us(view: &View<'_>, probe: usize, kind: BoundKind, phase: Phase) -> Op
     }
 }
 
-fn bound_word(kind: BoundKind) -> &'static str {
+fn bound_word(kind: BoundKind, unit: Unit) -> &'static str {
     match kind {
+        // The rate of a time is a share of time.
+        BoundKind::MaxRate if unit == Unit::Microseconds => "at most",
+        BoundKind::MinRate if unit == Unit::Microseconds => "at least",
         BoundKind::Max => "at most",
         BoundKind::Min => "at least",
-        BoundKind::MaxDelta => "grows by at most",
-        BoundKind::MinDelta => "grows by at least",
-        BoundKind::MaxRate => "grows by at most, a second,",
-        BoundKind::MinRate => "grows by at least, a second,",
+        BoundKind::MaxDelta | BoundKind::MaxRate => "grows by at most",
+        BoundKind::MinDelta | BoundKind::MinRate => "grows by at least",
     }
 }
 
@@ -198,7 +199,7 @@ pub(super) fn phase_name(phase: Phase) -> &'static str {
 
 fn shown(unit: Unit, value: f64, rate: bool) -> String {
     match (unit, rate) {
-        (Unit::Microseconds, true) => format!("{:.1} %", value * 100.0),
+        (Unit::Microseconds, true) => format!("{:.1} % of the time", value * 100.0),
         (_, true) => format!("{}/s", show(unit, value)),
         (_, false) => show(unit, value),
     }

@@ -30,6 +30,22 @@ fn a_wrong_command_line_ends_with_two(#[case] arguments: &[&str], #[case] words:
         .stderr(contains(words));
 }
 
+/// Nobody waits for an hour to learn that a claim could not have failed.
+#[test]
+fn what_check_calls_an_error_does_not_run() {
+    let dir = scenarios(&["hard-cap-kill"]);
+    let file = dir.path().join("hard-cap-kill.toml");
+    let text = std::fs::read_to_string(&file).expect("the scenario");
+    std::fs::write(&file, text.replace("observe  = \"20s\"", "observe  = \"10s\"")).expect("written");
+    for place in ["vm", "host"] {
+        bulkhead(&["run", "--on", place, "--scenarios", &dir.path().display().to_string()])
+            .assert()
+            .code(2)
+            .stdout(is_empty())
+            .stderr(contains("nobody watches for 20s").and(contains("hard-cap-kill.toml:")));
+    }
+}
+
 #[test]
 fn nothing_selected_ends_with_three() {
     let dir = scenarios(&["hard-cap-kill"]);

@@ -48,7 +48,7 @@ fn the_rate_of_a_time_is_a_share(#[case] bounds: &str, #[case] verdict: Verdict)
     run.column("work:memory.pressure.full", |at| Some(at.saturating_sub(5_000_000) / 10 * 9));
     let judgement = run.judged();
     let found = finding(&judgement, "bound");
-    assert_eq!((found.verdict, &*found.observed), (verdict, "90.0 %"));
+    assert_eq!((found.verdict, &*found.observed), (verdict, "90.0 % of the time"));
 }
 
 #[rstest]

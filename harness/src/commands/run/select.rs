@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::cli::{Run, Twins};
-use crate::scenario::{LoadError, Scenario, find};
+use crate::scenario::{Diagnostic, Invalid, LoadError, Scenario, check, find};
 use crate::target::Case;
 
 /// Without a selection, scenarios with this tag run.
@@ -11,13 +11,14 @@ const CORE: &str = "core";
 
 /// Why a selection cannot be run.
 pub(super) enum Refused {
-    /// A file is missing or wrong.
+    /// A file is missing, wrong, or proves nothing.
     Scenarios(LoadError),
     /// The selection makes no sense.
     Selection(String),
 }
 
-/// The selected cases: each scenario, then its twins, and all of it `--runs` times.
+/// The selected cases: each scenario, then its twins, and all of it `--runs` times. What `bulkhead check` calls an error
+/// must not run or cannot prove anything, so it is refused here, too.
 pub(super) fn cases(arguments: &Run) -> Result<Vec<Case>, Refused> {
     let found = find(&arguments.scenarios.scenarios, &arguments.select).map_err(Refused::Scenarios)?;
     let tag = arguments.tag.as_deref().or(arguments.select.is_empty().then_some(CORE));
@@ -26,6 +27,11 @@ pub(super) fn cases(arguments: &Run) -> Result<Vec<Case>, Refused> {
         .filter(|scenario| tag.is_none_or(|tag| scenario.tags.iter().any(|of| *of == tag)))
         .map(Arc::new)
         .collect();
+    let refused: Vec<Diagnostic> =
+        selected.iter().flat_map(|scenario| check(scenario)).filter(Diagnostic::is_error).collect();
+    if !refused.is_empty() {
+        return Err(Refused::Scenarios(LoadError::Invalid(Invalid { diagnostics: refused })));
+    }
     if let Twins::One(id) = &arguments.twins
         && let Some(scenario) =
             selected.iter().find(|scenario| scenario.twins.iter().all(|twin| twin.id != **id))
