@@ -234,3 +234,8 @@ fn mib(bytes: f64) -> String {
 fn cgroup_path<'a>(plan: &'a Plan, name: &str) -> Option<&'a str> {
     plan.watched.iter().find(|watched| watched.subject == name).map(|watched| watched.cgroup.as_str())
 }
+
+/// Whether a cgroup is the one at `path` or below it. oomd kills recursively: everything below counts.
+fn is_below(cgroup: &str, path: &str) -> bool {
+    cgroup.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}

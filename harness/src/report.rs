@@ -8,6 +8,7 @@ use reports::report::{Case, Cleanup, Machine, Phase, Point, Report, Role, Series
 use crate::exit_code::ExitCode;
 use crate::judge::{Judgement, PROTECTED_ANSWERS, PROTECTED_UNCHANGED, View, starved};
 use crate::plan::Plan;
+use crate::plan::claim::{Claim, Expectation};
 use crate::record::event::{AnswerResult, EndReason};
 use crate::record::{Event, Record};
 
@@ -66,14 +67,29 @@ fn headline(view: Option<&View<'_>>, judgement: &Judgement) -> String {
         return judgement.reason.clone().unwrap_or_default();
     };
     let mut parts: Vec<String> = judgement.kills.iter().map(kill_words).collect();
-    if judgement.kills.is_empty() {
-        parts.push("nobody was killed".into());
+    if judgement.kills.iter().all(|kill| kill.killer == Killer::Exit) {
+        parts = vec!["nobody was killed".into()];
     }
+    parts.extend(beyond_kills(view, judgement));
     if let Some(out) = view.delta("host:swap.out") {
         parts.push(format!("swap out {}", if out == 0 { "0".into() } else { mib(out) }));
     }
     parts.extend(protected_words(view, judgement));
     parts.join("; ")
+}
+
+/// What else is the story of a run: a livelock, and whom earlyoom chose.
+fn beyond_kills(view: &View<'_>, judgement: &Judgement) -> Vec<String> {
+    let observed = |id: &str| judgement.findings.iter().find(|finding| finding.id == id);
+    let tell = |expectation: &Expectation| {
+        let finding = observed(&expectation.id)?;
+        match expectation.claim {
+            Claim::NoLivelock(_) if finding.verdict == Verdict::Fail => Some(finding.observed.clone()),
+            Claim::Earlyoom(_) => Some(format!("earlyoom: {}", finding.observed)),
+            _ => None,
+        }
+    };
+    view.plan.expectations.iter().filter_map(tell).collect()
 }
 
 fn kill_words(kill: &reports::report::Kill) -> String {
@@ -376,6 +392,32 @@ mod tests {
             cleanup: Cleanup::Proven,
         };
         assert_eq!(headline(Some(&view), &judgement), words);
+    }
+
+    /// What nobody died of is told as well: processes that left by themselves are not the story.
+    #[test]
+    fn a_livelock_is_in_the_headline_and_who_left_by_himself_is_not() {
+        let text = include_str!("../../scenarios/throttle-band-livelock.toml");
+        let scenario = Scenario::parse("throttle-band-livelock.toml", text).expect("a scenario");
+        let facts = HostFacts { memory_total: Some(2 << 30), ..HostFacts::default() };
+        let mut record = record(0);
+        record.head.plan = Some(crate::plan::plan(&scenario, None, &facts, "r1").expect("a plan"));
+        let view = View::new(&record, record.head.plan.as_ref().expect("a plan"));
+        let livelock =
+            |verdict| Finding { observed: "livelock: 98 %".into(), ..finding("no-livelock", verdict) };
+        let words = |verdict| {
+            let judgement = Judgement {
+                verdict,
+                raw_verdict: verdict,
+                reason: None,
+                findings: vec![livelock(verdict)],
+                kills: vec![kill(Killer::Exit, None)],
+                cleanup: Cleanup::Proven,
+            };
+            headline(Some(&view), &judgement)
+        };
+        assert_eq!(words(Verdict::Fail), "nobody was killed; livelock: 98 %; swap out 0");
+        assert_eq!(words(Verdict::Pass), "nobody was killed; swap out 0");
     }
 
     #[test]

@@ -323,11 +323,9 @@ fn oomd(view: &View<'_>, actor: &PlannedActor) -> Testimony {
     }
 }
 
-/// Whether oomd's line names this cgroup or one above it: it kills recursively.
+/// Whether oomd's line names this cgroup or one above it.
 fn kills(line: &str, cgroup: &str) -> bool {
-    crate::oomd::killed(line).is_some_and(|path| {
-        cgroup.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    })
+    crate::oomd::killed(line).is_some_and(|path| super::is_below(cgroup, path))
 }
 
 fn earlyoom(view: &View<'_>, pid: u32) -> Testimony {

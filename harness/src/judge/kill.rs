@@ -10,7 +10,10 @@ use crate::record::event::ActorEnd;
 
 pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, claim: &KillClaim) -> Finding {
     let expected = expected(claim);
-    let sentence = format!("{} is ended by {}", claim.victim, claim.by);
+    let sentence = match claim.by {
+        Killer::Exit => format!("{} leaves by itself", claim.victim),
+        by => format!("{} is ended by {by}", claim.victim),
+    };
     let (verdict, observed) = match kills.iter().find(|kill| kill.actor.as_ref() == Some(&claim.victim)) {
         None => not_ended(view, claim),
         Some(kill) => ended(view, claim, kill),
@@ -19,7 +22,10 @@ pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, claim: &KillClaim
 }
 
 fn expected(claim: &KillClaim) -> String {
-    let mut words = format!("{} killed by {}", claim.victim, claim.by);
+    let mut words = match claim.by {
+        Killer::Exit => format!("{} exits by itself", claim.victim),
+        by => format!("{} killed by {by}", claim.victim),
+    };
     if let Some(limit) = &claim.limit {
         words += &format!(" limit {limit}");
     }

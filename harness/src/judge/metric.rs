@@ -16,7 +16,10 @@ pub(super) fn judge(view: &View<'_>, id: &str, claim: &MetricClaim) -> Finding {
         let judged = judge_bound(view, claim, bound);
         verdict = verdict.worse(judged.0);
         expected.push(judged.1);
-        observed.push(judged.2);
+        // Two bounds on one number: once is enough.
+        if !observed.contains(&judged.2) {
+            observed.push(judged.2);
+        }
     }
     let sentence = format!("{} stays within bounds ({})", claim.metric, phase_name(claim.during));
     found(id, sentence, verdict, expected.join("; "), observed.join("; "))

@@ -26,7 +26,7 @@ pub(super) fn judge(view: &View<'_>, id: &str, claim: &OomdClaim) -> Finding {
         id,
         format!("systemd-oomd watches {} for {trigger}", claim.watches),
         verdict,
-        format!("armed, and {} in its own list for {trigger}", claim.path),
+        format!("armed, and {} in its own list for {trigger}", claim.watches),
         observed,
     )
 }

@@ -6,7 +6,7 @@ use reports::outcome::{Killer, Verdict};
 use reports::report::{Finding, Kill};
 
 use super::view::KernelLog;
-use super::{View, found};
+use super::{View, found, is_below};
 use crate::kmsg::oom::OomEvent;
 use crate::record::Event;
 
@@ -48,13 +48,18 @@ fn observe(view: &View<'_>, kills: &[Kill], allowed: &[String]) -> (Verdict, Str
         let words = format!("the kernel counts {counted} OOM kills, {explained} of them explained");
         return (Verdict::Inconclusive, words);
     }
-    let words = match view.kernel_log() {
-        KernelLog::Complete => format!("{counted} OOM kills on the whole machine, all of them expected"),
+    let words = match counted {
+        0 => "no OOM kill on the whole machine".to_owned(),
+        1 => "one OOM kill on the whole machine, and it was expected".to_owned(),
+        _ => format!("{counted} OOM kills on the whole machine, all of them expected"),
+    };
+    let gaps = match view.kernel_log() {
+        KernelLog::Complete => "",
         KernelLog::Lost(_) | KernelLog::Unavailable(_) => {
-            format!("{counted} OOM kills counted on the whole machine (the kernel log is not complete)")
+            " (by the counter alone: the kernel log is not complete)"
         }
     };
-    (Verdict::Pass, words)
+    (Verdict::Pass, words + gaps)
 }
 
 /// Processes outside the allowed actors that the kernel log or a daemon says were killed.
@@ -90,7 +95,7 @@ fn strangers(view: &View<'_>, allowed: &[String]) -> Vec<String> {
     names
 }
 
-/// What systemd-oomd and earlyoom say they killed besides the allowed actors.
+/// Whom systemd-oomd and earlyoom say they killed besides the allowed actors.
 fn by_daemons(view: &View<'_>, ours: impl Fn(u32, Option<&str>) -> bool, allowed: &[String]) -> Vec<String> {
     let lines = view.all(|event| match event {
         Event::DaemonLine { daemon, line } => Some((daemon.as_str(), line.as_str())),
@@ -99,19 +104,27 @@ fn by_daemons(view: &View<'_>, ours: impl Fn(u32, Option<&str>) -> bool, allowed
     // A dry run chooses and kills nobody.
     let dry = lines.iter().any(|(_, (_, line))| crate::earlyoom::is_dry_run(line));
     let stranger = |daemon: &str, line: &str| match daemon {
-        "systemd-oomd" => crate::oomd::killed(line).is_some_and(|path| !only_allowed_in(view, path, allowed)),
-        "earlyoom" => !dry && crate::earlyoom::selection(line).is_some_and(|choice| !ours(choice.pid, None)),
-        _ => false,
+        "systemd-oomd" => crate::oomd::killed(line)
+            .filter(|path| !only_allowed_in(view, path, allowed))
+            .map(|path| format!("{} by systemd-oomd", who_lives_in(view, path))),
+        "earlyoom" => crate::earlyoom::selection(line)
+            .filter(|choice| !dry && !ours(choice.pid, None))
+            .map(|choice| format!("{} (pid {}) by earlyoom", choice.comm, choice.pid)),
+        _ => None,
     };
-    let others = lines.into_iter().map(|(_, said)| said).filter(|(daemon, line)| stranger(daemon, line));
-    others.map(|(_, line)| line.to_owned()).collect()
+    lines.into_iter().filter_map(|(_, (daemon, line))| stranger(daemon, line)).collect()
+}
+
+/// The actors in a cgroup and below it; its path when there are none.
+fn who_lives_in(view: &View<'_>, path: &str) -> String {
+    let actors = view.plan.actors.iter().filter(|actor| is_below(&actor.cgroup, path));
+    let names: Vec<&str> = actors.map(|actor| actor.id.as_str()).collect();
+    if names.is_empty() { path.to_owned() } else { names.join(", ") }
 }
 
 /// Whether a killed cgroup held actors and none but allowed ones. oomd kills recursively: everything below counts.
 fn only_allowed_in(view: &View<'_>, path: &str, allowed: &[String]) -> bool {
-    let below =
-        |cgroup: &str| cgroup.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    let mut held = view.plan.actors.iter().filter(|actor| below(&actor.cgroup)).peekable();
+    let mut held = view.plan.actors.iter().filter(|actor| is_below(&actor.cgroup, path)).peekable();
     held.peek().is_some() && held.all(|actor| allowed.contains(&actor.id))
 }
 

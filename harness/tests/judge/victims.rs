@@ -85,7 +85,20 @@ fn oomd_may_kill_what_holds_nobody_else(#[case] path: &str, #[case] allowed: boo
     run.add(5_350_000, Event::DaemonLine { daemon: "systemd-oomd".into(), line });
     let judgement = run.judged();
     let verdict = if allowed { Verdict::Pass } else { Verdict::Fail };
-    assert_eq!(verdict_of(&judgement, "only"), verdict, "{}", finding(&judgement, "only").observed);
+    let observed = &finding(&judgement, "only").observed;
+    assert_eq!(verdict_of(&judgement, "only"), verdict, "{observed}");
+    // Nobody of the run lives in the others: they are named by their path.
+    assert!(allowed || *observed == format!("also killed: {path} by systemd-oomd"), "{observed}");
+}
+
+#[test]
+fn whom_oomd_killed_is_said_by_name() {
+    let mut run = Run::claiming("\n[[expect]]\nid = \"only\"\nonly-victims = []\n");
+    run.no_kernel_oom();
+    let path = run.cgroup_of("hog");
+    let line = format!("Killed {path} due to memory pressure for {path} being 97.1% > 10.0% for > 5s");
+    run.add(5_350_000, Event::DaemonLine { daemon: "systemd-oomd".into(), line });
+    assert_eq!(finding(&run.judged(), "only").observed, "also killed: hog by systemd-oomd");
 }
 
 #[rstest]
