@@ -47,3 +47,9 @@ pub enum Error {
     #[error("a marker written to the kernel log did not come back within {0:?}")]
     MarkerLost(std::time::Duration),
 }
+
+impl Error {
+    pub(crate) fn malformed(raw: &[u8]) -> Self {
+        Self::Malformed(String::from_utf8_lossy(raw).into_owned())
+    }
+}

@@ -174,7 +174,7 @@ impl<D: Device> Reader<D> {
             Some(RawItem::Lost { records }) => Ok(Some(Item::Lost { records })),
             Some(RawItem::Record(raw)) => Record::parse(raw)
                 .map(|record| Some(Item::Record(record)))
-                .ok_or_else(|| Error::Malformed(String::from_utf8_lossy(raw).into_owned())),
+                .ok_or_else(|| Error::malformed(raw)),
         }
     }
 
@@ -240,8 +240,7 @@ impl<D: Device> Reader<D> {
                 Err(errno) => return Err(Error::Io { action: "read", source: errno.into() }),
             };
             let raw = &self.buffer[..length];
-            let seq =
-                sequence(raw).ok_or_else(|| Error::Malformed(String::from_utf8_lossy(raw).into_owned()))?;
+            let seq = sequence(raw).ok_or_else(|| Error::malformed(raw))?;
             let lost = seq.saturating_sub(self.cursor);
             self.cursor = seq + 1;
             if lost > 0 {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::recorder::{Recorder, chain};
 use crate::kmsg::oom::{OomEvent, OomRecord, Parser};
-use crate::kmsg::{Calibration, Item, Reader};
+use crate::kmsg::{Calibration, Error, RawItem, Reader, Record};
 use crate::record::Event;
 
 /// Raw lines that are written at once: a whole report of an OOM kill.
@@ -66,25 +66,20 @@ struct Follow {
 }
 
 impl Follow {
-    fn drain(&mut self, reader: &mut Reader) -> Result<(), crate::kmsg::Error> {
-        while let Some(item) = reader.next_item()? {
+    fn drain(&mut self, reader: &mut Reader) -> Result<(), Error> {
+        while let Some(item) = reader.next_raw()? {
             match item {
-                Item::Lost { records } => self.recorder.record(Event::KernelLogLost { records }),
-                Item::Record(record) => {
+                RawItem::Lost { records } => self.recorder.record(Event::KernelLogLost { records }),
+                RawItem::Record(raw) => {
                     self.read += 1;
+                    let record = Record::parse(raw).ok_or_else(|| Error::malformed(raw))?;
                     for oom in self.parser.push(&record) {
                         self.event(oom);
                     }
-                    // Last: evidence first, convenience later.
+                    // As the kernel hands it out, escaped: copying is all that a record of no interest costs.
                     if self.kept < RAW_LIMIT {
-                        let line = format!(
-                            "{},{};{}\n",
-                            record.seq,
-                            record.timestamp_us,
-                            record.text.escape_ascii()
-                        );
-                        self.kept += line.len();
-                        let _ = self.raw.write_all(line.as_bytes());
+                        self.kept += raw.len();
+                        let _ = self.raw.write_all(raw);
                     }
                 }
             }
