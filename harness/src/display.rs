@@ -18,24 +18,27 @@ const PLAIN_EVERY: Duration = Duration::from_secs(10);
 pub struct Display {
     bars: Option<MultiProgress>,
     began: Instant,
+    /// Cases to come.
+    cases: usize,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
+    judged: usize,
     shown: BTreeMap<String, ProgressBar>,
     now: BTreeMap<String, String>,
     last_plain: Option<Instant>,
 }
 
-impl Default for Display {
-    fn default() -> Self {
-        let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
-        Self { bars, began: Instant::now(), state: Mutex::default() }
-    }
-}
-
 impl Display {
+    /// For so many cases.
+    #[must_use]
+    pub fn of(cases: usize) -> Self {
+        let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
+        Self { bars, began: Instant::now(), cases, state: Mutex::default() }
+    }
+
     /// Says what `who` (a guest or a case) is doing now.
     pub fn doing(&self, who: &str, what: &str) {
         let what = text::line(what);
@@ -88,9 +91,16 @@ impl Display {
         }
     }
 
-    /// Says that a case is done, with its verdict.
+    /// Says that a case is done, the how-manieth it is, and its verdict.
     pub fn judged(&self, name: &str, verdict: Verdict, headline: &str) {
-        self.done(name, &format!("{verdict:<13} {headline}"));
+        let number = {
+            let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            state.judged += 1;
+            state.judged
+        };
+        // One that is run again makes one more.
+        let of = format!("{number}/{}", self.cases.max(number));
+        self.done(name, &format!("{of:>7} {verdict:<13} {headline}"));
     }
 
     /// Where there is no terminal: who does what, every ten seconds.

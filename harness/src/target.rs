@@ -51,15 +51,12 @@ impl Case {
         }
     }
 
-    /// How long it is watched at most.
+    /// How long it may take, and how long it is watched at most.
     #[must_use]
-    pub fn observed(&self) -> Duration {
+    pub fn length(&self) -> (Duration, Duration) {
         let scenario = &self.scenario;
-        self.written_twin()
-            .and_then(|twin| twin.observe)
-            .unwrap_or(scenario.observe)
-            .plus(scenario.baseline)
-            .duration()
+        let observe = self.written_twin().and_then(|twin| twin.observe).unwrap_or(scenario.observe);
+        (scenario.deadline.duration(), observe.plus(scenario.baseline).duration())
     }
 
     /// A name for its directory.

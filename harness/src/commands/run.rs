@@ -59,7 +59,11 @@ fn select_and_run(arguments: &Run) -> anyhow::Result<ExitCode> {
     }
     let began = Instant::now();
     let store = new_store(&arguments.store)?;
-    let display = Display::default();
+    let machines = match arguments.on {
+        Target::Vm => vms::guests(arguments.guest).len(),
+        Target::Host => 1,
+    };
+    let display = Display::of(cases.len() * machines);
     let outcome = match arguments.on {
         Target::Vm => vms::run(arguments, &cases, &store, &display)?,
         Target::Host => on_this_machine(&cases, &store, &display)?,

@@ -1,20 +1,35 @@
 //! Cases in throwaway VMs: one pristine clone for each, several side by side where cores allow.
 
 use std::collections::VecDeque;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
 
 use anyhow::Context;
 use ci::{Event, Guest, Lab};
+use reports::outcome::Verdict;
 use reports::report::Case as Reported;
 
 use super::{Outcome, judged};
 use crate::cli::{GuestChoice, Run};
 use crate::display::Display;
+use crate::judge::starved;
 use crate::record::Record;
 use crate::target::Case;
 use crate::target::vm::{Bundle, run_case};
+
+/// The guests to run in, in order.
+pub(super) fn guests(choice: GuestChoice) -> Vec<Guest> {
+    match choice {
+        GuestChoice::Bookworm => vec![Guest::Bookworm],
+        GuestChoice::Trixie => vec![Guest::Trixie],
+        GuestChoice::All => vec![Guest::Bookworm, Guest::Trixie],
+    }
+}
+
+/// What one case came to, and its record.
+type Done = (Reported, Record);
 
 pub(super) fn run(
     arguments: &Run,
@@ -22,23 +37,32 @@ pub(super) fn run(
     store: &Path,
     display: &Display,
 ) -> anyhow::Result<Outcome> {
-    let guests = match arguments.guest {
-        GuestChoice::Bookworm => vec![Guest::Bookworm],
-        GuestChoice::Trixie => vec![Guest::Trixie],
-        GuestChoice::All => vec![Guest::Bookworm, Guest::Trixie],
-    };
     let files: Vec<PathBuf> = cases.iter().map(|case| PathBuf::from(&case.scenario.path)).collect();
     let bundle = Bundle::pack(&files)?;
     let trouble = Mutex::new(Vec::new());
     let mut outcome = Outcome { cases: Vec::new(), records: Vec::new(), trouble: Vec::new() };
-    for guest in guests {
+    for guest in guests(arguments.guest) {
         let lab = prepare(guest, display, &trouble)?;
         let dir = store.join(guest.to_string());
         let jobs = arguments.jobs.map_or_else(default_jobs, usize::from);
         let done = side_by_side(&lab, &bundle, cases, &dir, jobs, display)?;
-        for (reported, record) in done {
-            outcome.cases.push(reported);
-            outcome.records.push(record);
+        for (case, mut done) in cases.iter().zip(done) {
+            if let Some(waited) = starved_by_neighbours(&done, jobs) {
+                let first = dir.join(format!("{}.beside-others", case.dir_name()));
+                fs::rename(dir.join(case.dir_name()), &first)?;
+                let words = format!(
+                    "{} on {guest}: run again, alone: beside others its VM waited for processors for {waited} % of \
+                     the run, and it was {} ({})",
+                    case.name(),
+                    done.0.verdict,
+                    first.display()
+                );
+                display.done(&case.name(), &words);
+                trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(words);
+                done = one(&lab, &bundle, case, &dir, display)?;
+            }
+            outcome.cases.push(done.0);
+            outcome.records.push(done.1);
         }
     }
     outcome.trouble = trouble.into_inner().unwrap_or_default();
@@ -89,22 +113,16 @@ fn side_by_side(
     dir: &Path,
     jobs: usize,
     display: &Display,
-) -> anyhow::Result<Vec<(Reported, Record)>> {
+) -> anyhow::Result<Vec<Done>> {
     let mut order: Vec<(usize, &Case)> = cases.iter().enumerate().collect();
     // The longest first, so that none of them is left to run alone at the end.
-    order.sort_by_key(|(_, case)| std::cmp::Reverse(case.observed()));
+    order.sort_by_key(|(_, case)| std::cmp::Reverse(case.length()));
     let queue = Mutex::new(VecDeque::from(order));
     let next = || queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front();
     let work = || {
         let mut done = Vec::new();
         while let Some((index, case)) = next() {
-            let name = case.name();
-            let place = dir.join(case.dir_name());
-            display.doing(&name, "clones a machine");
-            run_case(lab, bundle, case, &place, &mut |progress| display.case(&name, progress))?;
-            let (reported, record) = judged(case, &place)?;
-            display.judged(&name, reported.verdict, &reported.headline);
-            done.push((index, reported, record));
+            done.push((index, one(lab, bundle, case, dir, display)?));
         }
         anyhow::Ok(done)
     };
@@ -117,6 +135,63 @@ fn side_by_side(
         }
         anyhow::Ok(all)
     })?;
-    all.sort_by_key(|(index, _, _)| *index);
-    Ok(all.into_iter().map(|(_, reported, record)| (reported, record)).collect())
+    all.sort_by_key(|(index, _)| *index);
+    Ok(all.into_iter().map(|(_, done)| done).collect())
+}
+
+/// Runs one case in a clone of its own and judges its record.
+fn one(lab: &Lab, bundle: &Bundle, case: &Case, dir: &Path, display: &Display) -> anyhow::Result<Done> {
+    let name = case.name();
+    let place = dir.join(case.dir_name());
+    display.doing(&name, "clones a machine");
+    run_case(lab, bundle, case, &place, &mut |progress| display.case(&name, progress))?;
+    let (reported, record) = judged(case, &place)?;
+    display.judged(&name, reported.verdict, &reported.headline);
+    Ok((reported, record))
+}
+
+/// A case that stayed open, and whose VM its neighbours had kept from the processors: how long, percent of the run.
+fn starved_by_neighbours((reported, record): &Done, jobs: usize) -> Option<u64> {
+    let open = matches!(reported.verdict, Verdict::Inconclusive | Verdict::Aborted);
+    starved(record).filter(|_| open && jobs > 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rstest::rstest;
+
+    use super::*;
+    use crate::record::{GuestFacts, Samples};
+    use crate::scenario::Scenario;
+
+    /// A case that never began, in a guest that waited this share of its time.
+    fn done(verdict: Verdict, waited_percent: Option<u64>) -> Done {
+        let text = include_str!("../../../../scenarios/hard-cap-kill.toml");
+        let scenario = Scenario::parse("hard-cap-kill.toml", text).expect("a scenario");
+        let guest = GuestFacts { name: "trixie".into(), accelerator: "tcg".into(), waited_percent };
+        let head = Case { scenario: Arc::new(scenario), twin: None, run: 1 }.head(Some(guest));
+        let record = Record { head, events: Vec::new(), samples: Samples::default() };
+        let mut reported = crate::report::case(&record, &crate::judge::judge(&record), 1, Path::new("x"));
+        reported.verdict = verdict;
+        (reported, record)
+    }
+
+    #[rstest]
+    #[case::open_and_starved(Verdict::Inconclusive, Some(50), 2, true)]
+    #[case::stopped_and_starved(Verdict::Aborted, Some(96), 2, true)]
+    #[case::open_by_itself(Verdict::Inconclusive, Some(49), 2, false)]
+    #[case::open_and_nobody_knows(Verdict::Inconclusive, None, 2, false)]
+    #[case::alone_already(Verdict::Inconclusive, Some(96), 1, false)]
+    #[case::it_held_all_the_same(Verdict::Pass, Some(96), 2, false)]
+    #[case::it_failed_all_the_same(Verdict::Fail, Some(96), 2, false)]
+    fn what_neighbours_kept_open_is_run_again(
+        #[case] verdict: Verdict,
+        #[case] waited: Option<u64>,
+        #[case] jobs: usize,
+        #[case] again: bool,
+    ) {
+        assert_eq!(starved_by_neighbours(&done(verdict, waited), jobs), waited.filter(|_| again));
+    }
 }
