@@ -45,6 +45,14 @@ pub enum StoreError {
         /// The version found.
         found: u64,
     },
+    /// A row of samples does not say when it was taken.
+    #[error("{path}:{line}: a row of samples begins with its time, this one does not", path = path.display())]
+    Time {
+        /// The file.
+        path: PathBuf,
+        /// Its line, from 1.
+        line: usize,
+    },
     /// A row of samples does not fit its header.
     #[error("{path}:{line}: {found} values where the header names {expected} columns", path = path.display())]
     Width {
@@ -226,10 +234,10 @@ fn load_samples(path: &Path) -> Result<Samples, StoreError> {
             continue;
         }
         let row: Vec<Option<u64>> = serde_json::from_slice(&text).map_err(parse)?;
-        let expected = samples.columns.len();
         let [Some(at), values @ ..] = row.as_slice() else {
-            return Err(StoreError::Width { path: path.to_owned(), line, expected, found: 0 });
+            return Err(StoreError::Time { path: path.to_owned(), line });
         };
+        let expected = samples.columns.len();
         if values.len() != expected {
             return Err(StoreError::Width { path: path.to_owned(), line, expected, found: values.len() });
         }
@@ -265,6 +273,17 @@ mod tests {
         Store::reopen(&run).expect("opened").append(&stamped(2)).expect("written");
         let events = load_events(&run.join(EVENTS)).expect("read");
         assert_eq!(events, [stamped(1), stamped(2)]);
+    }
+
+    #[test]
+    fn a_row_without_a_time_is_named() {
+        for row in ["[null,1]", "[]"] {
+            let dir = tempfile::tempdir().expect("a temporary directory");
+            let path = dir.path().join(SAMPLES);
+            fs::write(&path, format!("[\"a\"]\n[1,2]\n{row}\n")).expect("written");
+            let error = load_samples(&path).expect_err("refused");
+            assert!(matches!(error, StoreError::Time { line: 3, .. }), "{error}");
+        }
     }
 
     #[test]
