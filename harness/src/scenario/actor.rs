@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::cgroup::Place;
 use super::id::Id;
 use super::read::{
-    FromTable, Malformed, Node, Reader, Scalar, Table, Value, Word, describe, object, read_scalar,
-    read_table, word,
+    FromTable, Malformed, Node, Reader, Scalar, Table, Value, Word, describe, object, read_table,
+    scalar_value, word,
 };
 use super::span::Span;
 
@@ -259,15 +259,7 @@ impl Scalar for Comm {
     const EXPECTING: &'static str = "a process name of at most 15 bytes";
 }
 
-impl Value for Comm {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_scalar(node, reader)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Self>()
-    }
-}
+scalar_value!(Comm);
 
 /// `oom_score_adj`, from −1000 (never killed) to 1000.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -320,15 +312,7 @@ impl Scalar for OomScoreAdjust {
     }
 }
 
-impl Value for OomScoreAdjust {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_scalar(node, reader)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Self>()
-    }
-}
+scalar_value!(OomScoreAdjust);
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::read::{Malformed, Node, Reader, Scalar, Value, read_scalar};
+use super::read::{Malformed, Scalar, scalar_value};
 
 /// A number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -108,15 +108,7 @@ impl Scalar for Bytes {
     }
 }
 
-impl Value for Bytes {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_scalar(node, reader)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Self>()
-    }
-}
+scalar_value!(Bytes);
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::id::{Id, UnitName};
 use super::limit::Limit;
 use super::property::{Property, PropertyName, UnitKind};
-use super::read::{FromTable, Malformed, Node, Reader, Scalar, Table, Value, read_scalar, table_schema};
+use super::read::{FromTable, Malformed, Scalar, Table, scalar_value, table_schema};
 
 /// A declared cgroup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,22 +178,6 @@ impl Scalar for Parent {
     const EXPECTING: &'static str = "\"run\", a declared cgroup or a slice such as \"system.slice\"";
 }
 
-impl Value for Place {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_scalar(node, reader)
-    }
+scalar_value!(Place);
 
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Self>()
-    }
-}
-
-impl Value for Parent {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_scalar(node, reader)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Self>()
-    }
-}
+scalar_value!(Parent);

@@ -8,7 +8,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::id::Id;
-use super::read::{FromTable, Node, Reader, Table, Value, Word, read_table, table_schema, word};
+use super::read::{FromTable, Node, Reader, Table, Value, Word, read_table, table_schema, table_value, word};
 
 mod bound;
 mod daemon;
@@ -158,15 +158,7 @@ impl FromTable for Livelock {
     }
 }
 
-impl Value for Livelock {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_table(node, reader)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        table_schema::<Self>(generator)
-    }
-}
+table_value!(Livelock);
 
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

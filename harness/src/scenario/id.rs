@@ -10,7 +10,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::read::{Malformed, Node, Reader, Scalar, Value, read_scalar};
+use super::read::{Malformed, Scalar, scalar_value};
 
 /// `[a-z0-9][a-z0-9-]*`, at most 32 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -85,15 +85,7 @@ impl Scalar for Id {
     const EXPECTING: &'static str = "a name of a-z, 0-9 and -";
 }
 
-impl Value for Id {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_scalar(node, reader)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Self>()
-    }
-}
+scalar_value!(Id);
 
 /// A systemd unit that the scenario did not make, such as `ssh.service`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -180,15 +172,7 @@ impl Scalar for UnitName {
     const EXPECTING: &'static str = "a unit such as \"ssh.service\"";
 }
 
-impl Value for UnitName {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_scalar(node, reader)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Self>()
-    }
-}
+scalar_value!(UnitName);
 
 #[cfg(test)]
 mod tests {

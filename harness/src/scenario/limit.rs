@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bytes::Bytes;
 use super::percent::Percent;
-use super::read::{Malformed, Node, Reader, Scalar, Value, read_scalar};
+use super::read::{Malformed, Scalar, scalar_value};
 
 /// A limit before it is resolved on a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,15 +96,7 @@ impl Scalar for Limit {
     }
 }
 
-impl Value for Limit {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_scalar(node, reader)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Self>()
-    }
-}
+scalar_value!(Limit);
 
 #[cfg(test)]
 mod tests {

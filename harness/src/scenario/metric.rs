@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::id::Id;
-use super::read::{Malformed, Node, Reader, Scalar, Value, read_scalar};
+use super::read::{Malformed, Scalar, scalar_value};
 use super::suggest::nearest;
 
 mod catalogue;
@@ -166,15 +166,7 @@ impl Scalar for Metric {
     const EXPECTING: &'static str = "a metric such as \"work:memory.peak\"";
 }
 
-impl Value for Metric {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_scalar(node, reader)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Self>()
-    }
-}
+scalar_value!(Metric);
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::bytes::Bytes;
-use super::read::{Malformed, Node, Reader, Scalar, Value, read_scalar};
+use super::read::{Malformed, Scalar, scalar_value};
 
 /// Parts per 10,000: 9500 is 95 %.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -104,15 +104,7 @@ impl Scalar for Percent {
     }
 }
 
-impl Value for Percent {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_scalar(node, reader)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Self>()
-    }
-}
+scalar_value!(Percent);
 
 #[cfg(test)]
 mod tests {

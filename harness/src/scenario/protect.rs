@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::id::UnitName;
 use super::read::{
-    FromTable, Malformed, Node, Reader, Scalar, Table, Value, read_scalar, read_table, table_schema,
+    FromTable, Malformed, Node, Reader, Scalar, Table, Value, read_table, scalar_value, table_schema,
+    table_value,
 };
 use super::span::Span;
 
@@ -32,15 +33,7 @@ impl FromTable for Protect {
     }
 }
 
-impl Value for Protect {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_table(node, reader)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        table_schema::<Self>(generator)
-    }
-}
+table_value!(Protect);
 
 /// One probe, repeated throughout the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,15 +173,7 @@ impl Scalar for Address {
     const EXPECTING: &'static str = "an address such as \"127.0.0.1:22\"";
 }
 
-impl Value for Address {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_scalar(node, reader)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Self>()
-    }
-}
+scalar_value!(Address);
 
 #[cfg(test)]
 mod tests {

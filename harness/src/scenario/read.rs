@@ -98,6 +98,44 @@ pub(super) trait Value: Sized {
     fn schema(generator: &mut SchemaGenerator) -> Schema;
 }
 
+/// `Value` of a type that is a [`Scalar`].
+macro_rules! scalar_value {
+    ($type:ty) => {
+        impl $crate::scenario::read::Value for $type {
+            fn read(
+                node: &$crate::scenario::read::Node<'_>,
+                reader: &mut $crate::scenario::read::Reader,
+            ) -> Option<Self> {
+                $crate::scenario::read::read_scalar(node, reader)
+            }
+
+            fn schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                generator.subschema_for::<Self>()
+            }
+        }
+    };
+}
+pub(super) use scalar_value;
+
+/// `Value` of a type that is read [`FromTable`], with no more to its schema than its keys.
+macro_rules! table_value {
+    ($type:ty) => {
+        impl $crate::scenario::read::Value for $type {
+            fn read(
+                node: &$crate::scenario::read::Node<'_>,
+                reader: &mut $crate::scenario::read::Reader,
+            ) -> Option<Self> {
+                $crate::scenario::read::read_table(node, reader)
+            }
+
+            fn schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                $crate::scenario::read::table_schema::<Self>(generator)
+            }
+        }
+    };
+}
+pub(super) use table_value;
+
 /// An enum written as one of a few words.
 pub(super) trait Word: Copy + 'static {
     /// What the word chooses, for messages: "a safety class".

@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bytes::Bytes;
 use super::id::UnitName;
-use super::read::{
-    FromTable, Malformed, Node, Reader, Scalar, Table, Value, read_scalar, read_table, table_schema,
-};
+use super::read::{FromTable, Malformed, Scalar, Table, scalar_value, table_value};
 
 /// What a scenario needs. An absent part is not required.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,15 +64,7 @@ impl FromTable for Requires {
     }
 }
 
-impl Value for Requires {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_table(node, reader)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        table_schema::<Self>(generator)
-    }
-}
+table_value!(Requires);
 
 /// What is asked of the machine's swap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,15 +121,7 @@ impl Scalar for SwapNeed {
     }
 }
 
-impl Value for SwapNeed {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_scalar(node, reader)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Self>()
-    }
-}
+scalar_value!(SwapNeed);
 
 /// A kernel version without its patch level; ordered as versions are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -188,15 +170,7 @@ impl Scalar for KernelVersion {
     const EXPECTING: &'static str = "a kernel version in quotes, such as \"6.5\"";
 }
 
-impl Value for KernelVersion {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_scalar(node, reader)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Self>()
-    }
-}
+scalar_value!(KernelVersion);
 
 #[cfg(test)]
 mod tests {

@@ -15,7 +15,8 @@ use super::limit::Limit;
 use super::percent::Percent;
 use super::property::{PropertyName, ValueKind};
 use super::read::{
-    FromTable, Malformed, Node, Reader, Scalar, Table, Value, read_scalar, read_table, table_schema,
+    FromTable, Malformed, Node, Reader, Scalar, Table, Value, read_scalar, read_table, scalar_value,
+    table_schema,
 };
 use super::suggest::nearest;
 
@@ -80,15 +81,7 @@ impl Scalar for LimitRef {
     const EXPECTING: &'static str = "a declared limit such as \"work.MemoryMax\"";
 }
 
-impl Value for LimitRef {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_scalar(node, reader)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Self>()
-    }
-}
+scalar_value!(LimitRef);
 
 /// A share of a declared limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

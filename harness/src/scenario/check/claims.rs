@@ -112,6 +112,14 @@ fn check_kill(checker: &mut Checker<'_>, kill: &Kill, path: &[Step<'_>]) {
             format!("the kernel's OOM killer never takes `{}`: OOMScoreAdjust is -1000", victim.id),
         );
     }
+    if let Some(processes) = victim.balloon().map(|balloon| balloon.processes).filter(|count| *count > 1)
+        && matches!(kill.by, Killer::Memcg | Killer::Global | Killer::Earlyoom)
+    {
+        let message =
+            format!("`{}` is {processes} processes, and this killer takes one at a time", victim.id);
+        let help = format!("leave `processes` out of `{}`, or claim what becomes of its cgroup", victim.id);
+        checker.error(path, message).help.push(help);
+    }
     if let Some(limit) = &kill.limit {
         let path = join(path, &["limit".into()]);
         if !checker.is_inside(victim, limit) {

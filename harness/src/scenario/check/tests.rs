@@ -120,6 +120,11 @@ fn a_sound_scenario_has_no_problems() {
     "text = \"pinned\"\nOOMScoreAdjust = -1000",
     "error: the kernel's OOM killer never takes `hog`"
 )]
+#[case(
+    "text = \"pinned\"",
+    "text = \"pinned\"\nprocesses = 2",
+    "error: `hog` is 2 processes, and this killer takes one at a time"
+)]
 #[case("MemorySwapMax = \"0\"", "OOMPolicy = \"stop\"", "error: systemd knows no OOMPolicy for a slice")]
 #[case(
     "MemorySwapMax = \"0\"",

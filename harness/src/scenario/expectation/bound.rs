@@ -13,8 +13,8 @@ use crate::scenario::bytes::Bytes;
 use crate::scenario::metric::{Metric, Unit};
 use crate::scenario::percent::Percent;
 use crate::scenario::read::{
-    FromTable, Malformed, Node, Reader, Table, Value, Word, describe, object, read_entries, read_scalar,
-    read_table, table_schema, word,
+    FromTable, Malformed, Node, Reader, Table, Word, describe, object, read_entries, read_scalar, read_table,
+    table_schema, table_value, word,
 };
 use crate::scenario::size::ShareOf;
 use crate::scenario::span::Span;
@@ -350,22 +350,6 @@ impl FromTable for Reached {
     }
 }
 
-impl Value for Reached {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_table(node, reader)
-    }
+table_value!(Reached);
 
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        table_schema::<Self>(generator)
-    }
-}
-
-impl Value for ShareOfPhase {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_table(node, reader)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        table_schema::<Self>(generator)
-    }
-}
+table_value!(ShareOfPhase);

@@ -2,12 +2,11 @@
 //!
 //! Their own words are evidence of intent, not of a kill: who died is claimed with `kill`.
 
-use schemars::{Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::Signal;
 use crate::scenario::id::Id;
-use crate::scenario::read::{FromTable, Node, Reader, Table, Value, Word, read_table, table_schema};
+use crate::scenario::read::{FromTable, Table, Word, table_value};
 
 /// systemd-oomd watches exactly this cgroup for this trigger, and is not in dry-run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,15 +27,7 @@ impl FromTable for OomdClaim {
     }
 }
 
-impl Value for OomdClaim {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_table(node, reader)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        table_schema::<Self>(generator)
-    }
-}
+table_value!(OomdClaim);
 
 /// What makes systemd-oomd act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -93,12 +84,4 @@ impl FromTable for EarlyoomClaim {
     }
 }
 
-impl Value for EarlyoomClaim {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_table(node, reader)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        table_schema::<Self>(generator)
-    }
-}
+table_value!(EarlyoomClaim);

@@ -71,7 +71,8 @@ dump that could not be taken makes it inconclusive.",
         about: "earlyoom, by its own lines, selected at least one process, each selected one is among `selects`, and none \
 is among `never`. With `signals`, each line names one of them, and each of them was named. In a dry run a selection is \
 all there is; a live one has its `kill` with by = \"earlyoom\" to claim on top. A process whose pid is no actor's is \
-a wrong selection. Lines that could not be read make it inconclusive.",
+a wrong selection. Each selection must follow from a threshold of [earlyoom] that was crossed, by its own lines. Lines that \
+could not be read make it inconclusive.",
         example: "earlyoom = { selects = [\"hog\"], never = [\"server\"], signals = [\"SIGTERM\"] }",
     },
     Family {

@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use schemars::{Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::scenario::id::Id;
 use crate::scenario::percent::Percent;
-use crate::scenario::read::{FromTable, Node, Reader, Table, Value, Word, read_table, table_schema, word};
+use crate::scenario::read::{FromTable, Table, Word, table_value, word};
 use crate::scenario::size::LimitRef;
 
 /// A death that must happen, and its cause.
@@ -52,15 +51,7 @@ impl FromTable for Kill {
     }
 }
 
-impl Value for Kill {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_table(node, reader)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        table_schema::<Self>(generator)
-    }
-}
+table_value!(Kill);
 
 /// A size with a tolerance: `{ percent = 100, of = "work.MemoryMax", within-percent = 2 }`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,15 +75,7 @@ impl FromTable for KillAt {
     }
 }
 
-impl Value for KillAt {
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_table(node, reader)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        table_schema::<Self>(generator)
-    }
-}
+table_value!(KillAt);
 
 /// Who can have killed a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::sync::LazyLock;
 
+use serde::{Deserialize, Serialize};
+
 mod actor;
 mod cgroup;
 mod host;
@@ -35,13 +37,15 @@ impl fmt::Display for SubjectKind {
 }
 
 /// What the number counts. All numbers are whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Unit {
     /// Bytes.
     Bytes,
     /// Things.
     Count,
     /// Microseconds.
+    #[serde(rename = "microseconds")]
     Duration,
     /// Hundredths: a load of 1.25 is 125.
     Hundredths,
