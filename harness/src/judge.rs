@@ -17,6 +17,7 @@ mod view;
 
 use reports::outcome::Verdict;
 use reports::report::{Cleanup, Finding, Kill};
+use reports::units;
 
 use crate::plan::Plan;
 use crate::plan::claim::{Claim, Expectation};
@@ -218,16 +219,10 @@ fn found(id: &str, claim: String, verdict: Verdict, expected: String, observed: 
     Finding { id: id.into(), claim, verdict, expected, observed, explanation: None, required_red: false }
 }
 
-/// The number of decimals that people read at 3 a.m.: bytes in MiB or GiB.
-fn mib(bytes: f64) -> String {
-    const MIB: f64 = 1024.0 * 1024.0;
-    if bytes.abs() >= 1024.0 * MIB {
-        format!("{:.2} GiB", bytes / MIB / 1024.0)
-    } else if bytes.abs() >= MIB || bytes == 0.0 {
-        format!("{:.1} MiB", bytes / MIB)
-    } else {
-        format!("{:.0} KiB", bytes / 1024.0)
-    }
+/// Bytes for people; what shrank is below zero.
+fn size(bytes: f64) -> String {
+    let sign = if bytes < 0.0 { "-" } else { "" };
+    format!("{sign}{}", units::bytes(bytes.abs() as u64))
 }
 
 /// The plan's declared cgroup by name, as the judges need it.

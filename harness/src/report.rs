@@ -4,6 +4,7 @@ use std::path::Path;
 
 use reports::outcome::{Killer, Verdict};
 use reports::report::{Case, Cleanup, Machine, Phase, Point, Report, Role, Series, TargetKind, Unit};
+use reports::units;
 
 use crate::exit_code::ExitCode;
 use crate::judge::{Judgement, PROTECTED_ANSWERS, PROTECTED_UNCHANGED, View, starved};
@@ -72,7 +73,7 @@ fn headline(view: Option<&View<'_>>, judgement: &Judgement) -> String {
     }
     parts.extend(beyond_kills(view, judgement));
     if let Some(out) = view.delta("host:swap.out") {
-        parts.push(format!("swap out {}", if out == 0 { "0".into() } else { mib(out) }));
+        parts.push(format!("swap out {}", if out == 0 { "0".into() } else { units::bytes(out) }));
     }
     parts.extend(protected_words(view, judgement));
     parts.join("; ")
@@ -99,7 +100,7 @@ fn kill_words(kill: &reports::report::Kill) -> String {
         _ => format!("{who} killed"),
     };
     if let Some(at) = kill.at_bytes {
-        words += &format!(" at {}", mib(at));
+        words += &format!(" at {}", units::bytes(at));
     }
     match (kill.killer, &kill.limit) {
         (Killer::Memcg, Some(limit)) => words += &format!(" by memcg limit {limit}"),
@@ -145,11 +146,6 @@ fn protected_words(view: &View<'_>, judgement: &Judgement) -> Option<String> {
         });
     }
     (!words.is_empty()).then(|| words.join(", "))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "sizes are shown with one decimal")]
-fn mib(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / 1_048_576.0)
 }
 
 fn phases(view: &View<'_>, first: u64, last: u64) -> Vec<Phase> {

@@ -3,7 +3,7 @@
 use reports::outcome::{Killer, Verdict};
 use reports::report::{Finding, Kill};
 
-use super::{View, found, mib};
+use super::{View, found, size};
 use crate::plan::claim::KillClaim;
 use crate::record::Event;
 use crate::record::event::ActorEnd;
@@ -30,7 +30,7 @@ fn expected(claim: &KillClaim) -> String {
         words += &format!(" limit {limit}");
     }
     if let Some(at) = claim.at {
-        words += &format!(" at {} ± {} %", mib(at.bytes as f64), at.within * 100.0);
+        words += &format!(" at {} ± {} %", size(at.bytes as f64), at.within * 100.0);
     }
     if let Some(signal) = claim.signal {
         words += &format!(" with signal {signal}");
@@ -65,7 +65,7 @@ fn ended(view: &View<'_>, claim: &KillClaim, kill: &Kill) -> (Verdict, String) {
         observed += &format!(" limit {limit}");
     }
     if let Some(at) = kill.at_bytes {
-        observed += &format!(" at {}", mib(at as f64));
+        observed += &format!(" at {}", size(at as f64));
     }
     if kill.killer == Killer::Unknown {
         return (Verdict::Inconclusive, format!("{observed}: the witnesses do not agree on one killer"));

@@ -7,7 +7,7 @@ use reports::outcome::Verdict;
 use reports::report::Finding;
 
 use super::metric::{inside, statistic};
-use super::{View, found, mib};
+use super::{View, found, size};
 use crate::plan::claim::{BoundKind, LivelockClaim, MetricClaim, Phase, Unit};
 
 /// Progress below this fraction of the climb's own is none.
@@ -37,7 +37,7 @@ fn observe(view: &View<'_>, claim: &LivelockClaim) -> (Verdict, String) {
     let in_band = current.iter().filter(|value| (high..max).contains(value)).count();
     let progress = rate(view, &format!("{}:touched", claim.hog), Unit::Bytes, Phase::Hold);
     let before = rate(view, &format!("{}:touched", claim.hog), Unit::Bytes, Phase::Climb);
-    let full = rate(view, &format!("{cgroup}:memory.pressure.full"), Unit::Microseconds, Phase::Hold);
+    let full = rate(view, &format!("{cgroup}:memory.pressure.full"), Unit::Duration, Phase::Hold);
     let kills = view.delta(&format!("{cgroup}:memory.events.oom_kill"));
     let (Some(progress), Some(before), Some(full), Some(kills), false) =
         (progress, before, full, kills, current.is_empty())
@@ -49,8 +49,8 @@ fn observe(view: &View<'_>, claim: &LivelockClaim) -> (Verdict, String) {
     let words = format!(
         "{:.0} % of samples between {} and {}, progress {:.1} % of before, PSI full {:.0} %, oom_kill +{kills}",
         share_inside * 100.0,
-        mib(high as f64),
-        claim.max.map_or("no limit".to_owned(), |max| mib(max as f64)),
+        size(high as f64),
+        claim.max.map_or("no limit".to_owned(), |max| size(max as f64)),
         share * 100.0,
         full * 100.0
     );

@@ -3,8 +3,9 @@
 use balloon::status::Histogram;
 use reports::outcome::Verdict;
 use reports::report::Finding;
+use reports::units;
 
-use super::{View, found, mib};
+use super::{View, found, size};
 use crate::plan::claim::{Bound, BoundKind, BoundValue, MetricClaim, Phase, Unit};
 use crate::record::event::{ActorStatus, Mark};
 
@@ -40,7 +41,7 @@ fn judge_bound(view: &View<'_>, claim: &MetricClaim, bound: &Bound) -> (Verdict,
     match (statistic(view, claim, bound.kind, claim.during), limit) {
         (Some(value), Some(limit)) => {
             let held = allowed(bound.kind, value, limit);
-            let latency = claim.unit == Unit::Microseconds && !rate && bound.kind == BoundKind::Max;
+            let latency = claim.unit == Unit::Duration && !rate && bound.kind == BoundKind::Max;
             match view.starved().filter(|_| !held && latency) {
                 // A latency that the host of the VM made says nothing about the guest.
                 Some(waited) => {
@@ -109,7 +110,7 @@ pub(super) fn statistic(view: &View<'_>, claim: &MetricClaim, kind: BoundKind, p
         BoundKind::MaxRate | BoundKind::MinRate => {
             let ((start, first), (end, last)) = (*series.first()?, *series.last()?);
             let seconds = end.checked_sub(start).filter(|us| *us > 0)? as f64 / 1e6;
-            let scale = if claim.unit == Unit::Microseconds { 1e6 } else { 1.0 };
+            let scale = if claim.unit == Unit::Duration { 1e6 } else { 1.0 };
             Some((last as f64 - first as f64) / scale / seconds)
         }
     }
@@ -180,8 +181,8 @@ fn answer_us(view: &View<'_>, probe: usize, kind: BoundKind, phase: Phase) -> Op
 fn bound_word(kind: BoundKind, unit: Unit) -> &'static str {
     match kind {
         // The rate of a time is a share of time.
-        BoundKind::MaxRate if unit == Unit::Microseconds => "at most",
-        BoundKind::MinRate if unit == Unit::Microseconds => "at least",
+        BoundKind::MaxRate if unit == Unit::Duration => "at most",
+        BoundKind::MinRate if unit == Unit::Duration => "at least",
         BoundKind::Max => "at most",
         BoundKind::Min => "at least",
         BoundKind::MaxDelta | BoundKind::MaxRate => "grows by at most",
@@ -202,7 +203,7 @@ pub(super) fn phase_name(phase: Phase) -> &'static str {
 
 fn shown(unit: Unit, value: f64, rate: bool) -> String {
     match (unit, rate) {
-        (Unit::Microseconds, true) => format!("{:.1} % of the time", value * 100.0),
+        (Unit::Duration, true) => format!("{:.1} % of the time", value * 100.0),
         (_, true) => format!("{}/s", show(unit, value)),
         (_, false) => show(unit, value),
     }
@@ -211,10 +212,11 @@ fn shown(unit: Unit, value: f64, rate: bool) -> String {
 /// A value with its unit.
 pub(super) fn show(unit: Unit, value: f64) -> String {
     match unit {
-        Unit::Bytes => mib(value),
+        Unit::Bytes => size(value),
         Unit::Count => format!("{value}"),
         Unit::Hundredths => format!("{:.2}", value / 100.0),
-        Unit::Microseconds if value >= 1e6 => format!("{:.2} s", value / 1e6),
-        Unit::Microseconds => format!("{:.1} ms", value / 1e3),
+        // An answer that was refused is longer than any.
+        Unit::Duration if value >= u64::MAX as f64 => "refused".to_owned(),
+        Unit::Duration => units::duration_us(value as u64),
     }
 }

@@ -4,6 +4,7 @@ use reports::outcome::Killer;
 use serde::{Deserialize, Serialize};
 
 pub use crate::scenario::expectation::{BoundKind, Phase, Trigger};
+pub use crate::scenario::metric::Unit;
 
 /// One expectation, resolved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,8 +88,6 @@ pub struct KillClaim {
     pub by: Killer,
     /// The declared cgroup whose limit must have been hit, for a memcg kill.
     pub limit: Option<String>,
-    /// The cgroup path of that limit, relative to the cgroup root.
-    pub limit_path: Option<String>,
     /// Peak usage of the limiting cgroup at the kill.
     pub at: Option<AtClaim>,
     /// The signal that must have ended it, where the scenario names one.
@@ -115,20 +114,6 @@ pub struct MetricClaim {
     pub during: Phase,
     /// At least one bound.
     pub bounds: Vec<Bound>,
-}
-
-/// What a metric's numbers mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Unit {
-    /// Bytes.
-    Bytes,
-    /// A plain number.
-    Count,
-    /// Microseconds.
-    Microseconds,
-    /// Hundredths: a load of 1.25 is 125.
-    Hundredths,
 }
 
 /// One bound on a metric.

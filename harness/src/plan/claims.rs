@@ -4,14 +4,13 @@ use reports::outcome::Killer;
 
 use super::claim::{
     AtClaim, Bound, BoundValue, Claim, EarlyoomClaim, Expectation, KillClaim, LivelockClaim, MetricClaim,
-    OomdClaim, Threshold, Thresholds, Unit,
+    OomdClaim, Threshold, Thresholds,
 };
 use super::resolve::{percent_of_limit, size};
 use super::{PlanError, PlannedReached, PlannedUnit};
 use crate::scenario::Scenario;
 use crate::scenario::bytes::Bytes;
 use crate::scenario::expectation as written;
-use crate::scenario::metric;
 use crate::scenario::size::SizeExpr;
 
 /// Resolves every `[[expect]]`.
@@ -38,7 +37,7 @@ pub(super) fn reached(
 ) -> Result<PlannedReached, PlanError> {
     Ok(PlannedReached {
         metric: reached.metric.to_string(),
-        unit: unit(reached.metric.info.unit),
+        unit: reached.metric.info.unit,
         kind: reached.bound.kind,
         value: match bound_value(&reached.bound.value, scenario, memory)? {
             BoundValue::Absolute(value) => value,
@@ -62,12 +61,12 @@ fn claim(
     let ids =
         |ids: &[crate::scenario::id::Id]| -> Vec<String> { ids.iter().map(ToString::to_string).collect() };
     Ok(match claim {
-        written::Claim::Kill(kill) => Claim::Kill(kill_claim(kill, scenario, memory, cgroups)?),
+        written::Claim::Kill(kill) => Claim::Kill(kill_claim(kill, scenario, memory)?),
         written::Claim::OnlyVictims(actors) => Claim::OnlyVictims(ids(actors)),
         written::Claim::Survives(actors) => Claim::Survives(ids(actors)),
         written::Claim::Metric(metric) => Claim::Metric(MetricClaim {
             metric: metric.metric.to_string(),
-            unit: unit(metric.metric.info.unit),
+            unit: metric.metric.info.unit,
             during: metric.during,
             bounds: metric
                 .bounds
@@ -110,12 +109,7 @@ fn claim(
     })
 }
 
-fn kill_claim(
-    kill: &written::Kill,
-    scenario: &Scenario,
-    memory: Bytes,
-    cgroups: &[PlannedUnit],
-) -> Result<KillClaim, PlanError> {
+fn kill_claim(kill: &written::Kill, scenario: &Scenario, memory: Bytes) -> Result<KillClaim, PlanError> {
     let at = match &kill.at {
         None => None,
         Some(at) => Some(AtClaim {
@@ -123,16 +117,10 @@ fn kill_claim(
             within: at.within_percent.fraction(),
         }),
     };
-    let limit_path = kill
-        .limit
-        .as_ref()
-        .and_then(|limit| cgroups.iter().find(|unit| *limit == unit.name.as_str()))
-        .map(|unit| unit.cgroup.clone());
     Ok(KillClaim {
         victim: kill.victim.to_string(),
         by: killer(kill.by),
         limit: kill.limit.as_ref().map(ToString::to_string),
-        limit_path,
         at,
         signal: kill.signal.as_ref().map(|signal| signal.number()),
     })
@@ -146,15 +134,6 @@ fn killer(killer: written::Killer) -> Killer {
         written::Killer::Earlyoom => Killer::Earlyoom,
         written::Killer::Signal => Killer::Signal,
         written::Killer::Exit => Killer::Exit,
-    }
-}
-
-fn unit(unit: metric::Unit) -> Unit {
-    match unit {
-        metric::Unit::Bytes => Unit::Bytes,
-        metric::Unit::Count => Unit::Count,
-        metric::Unit::Duration => Unit::Microseconds,
-        metric::Unit::Hundredths => Unit::Hundredths,
     }
 }
 
