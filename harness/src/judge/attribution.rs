@@ -52,7 +52,7 @@ fn attribute_one(view: &View<'_>, actor: &PlannedActor, ended_us: u64, end: Acto
     let pid = view.pid(&actor.id).unwrap_or(0);
     let testimonies = [
         kernel_log(view, actor, pid),
-        memory_events(view, actor, pid),
+        memory_events(view, actor, pid, ended_us),
         wait_status(own_or_managers(view, actor, end)),
         systemd(view, actor),
         oomd(view, actor),
@@ -201,10 +201,17 @@ fn constraint_word(constraint: Constraint) -> &'static str {
     }
 }
 
-fn memory_events(view: &View<'_>, actor: &PlannedActor, pid: u32) -> Testimony {
+fn memory_events(view: &View<'_>, actor: &PlannedActor, pid: u32, ended_us: u64) -> Testimony {
     const NAME: &str = "memory.events";
-    let Some(own) = actor.watched_chain.first() else {
+    if actor.watched_chain.is_empty() {
         return Testimony::missing(NAME, "no watched cgroup holds this actor");
+    }
+    // A service that went down with its process took its counters along: what was read before the kill does not count it.
+    let chain: Vec<&String> =
+        actor.watched_chain.iter().skip_while(|name| !outlived(view, name, ended_us)).collect();
+    let Some(own) = chain.first().copied() else {
+        let gone = actor.watched_chain.join(", ");
+        return Testimony::missing(NAME, format!("{gone}: not read after the end"));
     };
     let Some(kills) = view.delta(&format!("{own}:memory.events.oom_kill")) else {
         return Testimony::missing(NAME, format!("{own}: could not be read"));
@@ -219,34 +226,42 @@ fn memory_events(view: &View<'_>, actor: &PlannedActor, pid: u32) -> Testimony {
     }
     // `oom` is charged to the cgroup whose limit was hit, `oom_kill` to the victim's.
     let mut hit = Vec::new();
-    for name in &actor.watched_chain {
+    for name in &chain {
         match view.delta(&format!("{name}:memory.events.local.oom")) {
             Some(0) => {}
-            Some(count) => hit.push((name, count)),
+            Some(count) => hit.push((*name, count)),
             None => {
                 return Testimony::missing(NAME, format!("{name}: memory.events.local could not be read"));
             }
         }
     }
-    match hit.as_slice() {
+    // With its cgroup gone, a limit there is counted only above: `memory.events` has those of all below.
+    let below = if chain.len() == actor.watched_chain.len() { Some(0) } else { oom_below(view, own) };
+    match (hit.as_slice(), below) {
+        (_, None) => Testimony::missing(NAME, format!("{own}: oom could not be read")),
         // Its own scope has a cap that nobody samples: `oom` may have been counted there.
-        [] if capped_by_itself(actor) => Testimony::allows(
+        ([], Some(0)) if capped_by_itself(actor) => Testimony::allows(
             NAME,
             format!("{own}: oom_kill +{kills}, oom +0 from there up to the root"),
             &[Killer::Global, Killer::Memcg],
         ),
-        [] => Testimony::allows(
+        ([], Some(0)) => Testimony::allows(
             NAME,
             format!("{own}: oom_kill +{kills}, but oom +0 up to the root"),
             &[Killer::Global],
         ),
-        [(name, count)] => {
+        ([], Some(count)) => Testimony::allows(
+            NAME,
+            format!("{own}: oom_kill +{kills}; oom +{count} in a cgroup below it that is gone"),
+            &[Killer::Memcg],
+        ),
+        ([(name, count)], Some(0)) => {
             let says = format!("{own}: oom_kill +{kills}; limit {name}: oom +{count}");
             let mut said = Testimony::allows(NAME, says, &[Killer::Memcg]);
             said.limit = super::cgroup_path(view.plan, name).map(str::to_owned);
             said
         }
-        several => {
+        (several, Some(_)) => {
             let names: Vec<String> =
                 several.iter().map(|(name, count)| format!("{name} oom +{count}")).collect();
             // Which of them took this actor cannot be told from counters alone.
@@ -257,6 +272,18 @@ fn memory_events(view: &View<'_>, actor: &PlannedActor, pid: u32) -> Testimony {
             )
         }
     }
+}
+
+/// Whether the counters of a watched cgroup were read at or after a moment.
+fn outlived(view: &View<'_>, name: &str, at_us: u64) -> bool {
+    let last = view.record.samples.series(&format!("{name}:memory.events.oom_kill")).last();
+    last.is_some_and(|(at, _)| at >= at_us)
+}
+
+/// How often a limit below a watched cgroup was hit, its own not counted.
+fn oom_below(view: &View<'_>, name: &str) -> Option<u64> {
+    let all = view.delta(&format!("{name}:memory.events.oom"))?;
+    Some(all.saturating_sub(view.delta(&format!("{name}:memory.events.local.oom"))?))
 }
 
 fn capped_by_itself(actor: &PlannedActor) -> bool {

@@ -72,6 +72,49 @@ fn when_no_witness_names_the_limit_the_claim_of_one_is_open() {
     assert_eq!(verdict_of(&judgement, "killed"), Verdict::Inconclusive);
 }
 
+/// `work` goes down with the hog, and its counters were last read before the kill: they say nothing.
+fn gone_with_its_counters(run: &mut Run) {
+    for file in ["memory.events.oom_kill", "memory.events.oom", "memory.events.local.oom"] {
+        run.column(&format!("work:{file}"), |at| (at < 5_300_000).then_some(0));
+    }
+}
+
+#[test]
+fn counters_that_went_with_the_victim_are_not_taken_for_zero() {
+    let mut run = Run::claiming(KILLED);
+    run.counts("run:memory.events.oom", 1);
+    gone_with_its_counters(&mut run);
+    let judgement = run.judged();
+    let kill = hog(&judgement);
+    assert_eq!((kill.killer, kill.limit.as_deref()), (Killer::Memcg, Some("work")), "{kill:#?}");
+    let events = kill.witnesses.iter().find(|witness| witness.name == "memory.events").expect("a witness");
+    assert_eq!(events.agrees, Agrees);
+    assert_eq!(events.says, "run: oom_kill +1; oom +1 in a cgroup below it that is gone");
+    assert_eq!(judgement.verdict, Verdict::Pass);
+}
+
+#[rstest]
+#[case::machine_wide(1, 0, Killer::Global)]
+#[case::at_the_limit_of_the_survivor(1, 1, Killer::Memcg)]
+#[case::not_by_the_kernel(0, 0, Killer::Signal)]
+fn above_a_cgroup_that_is_gone_the_counters_still_speak(
+    #[case] kills: u64,
+    #[case] oom: u64,
+    #[case] killer: Killer,
+) {
+    let mut run = Run::claiming(KILLED);
+    run.hog_ends(Some(ActorEnd::Signalled(9)), "signal");
+    run.add(5_350_000, Event::KernelLogLost { records: 1 });
+    gone_with_its_counters(&mut run);
+    run.counts("run:memory.events.oom_kill", kills);
+    run.counts("run:memory.events.oom", oom);
+    run.counts("run:memory.events.local.oom", oom);
+    let judgement = run.judged();
+    let kill = hog(&judgement);
+    assert_eq!(kill.killer, killer, "{kill:#?}");
+    assert_eq!(kill.limit.as_deref(), (killer == Killer::Memcg).then_some("run"));
+}
+
 #[test]
 fn a_hog_killed_by_hand_fails() {
     let mut run = Run::claiming(KILLED);
@@ -141,7 +184,9 @@ fn one_witness_alone_names_nobody() {
     let mut run = Run::claiming(KILLED);
     run.hog_ends(Some(ActorEnd::Signalled(9)), "success");
     run.add(5_350_000, Event::KernelLogLost { records: 1 });
-    run.column("work:memory.events.oom_kill", |_| None);
+    for cgroup in ["work", "run"] {
+        run.column(&format!("{cgroup}:memory.events.oom_kill"), |_| None);
+    }
     let judgement = run.judged();
     assert_eq!(hog(&judgement).killer, Killer::Unknown);
     assert_eq!(judgement.verdict, Verdict::Inconclusive);
