@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{Place, Plan, PlannedActor, PlannedUnit, Release, UnitKind};
+use super::{
+    Moment, Place, Plan, PlannedActor, PlannedEarlyoom, PlannedProtect, PlannedUnit, Release, UnitKind,
+};
 use crate::systemd::command;
 
 /// Renders a plan.
@@ -41,11 +43,22 @@ fn write_plan(out: &mut String, plan: &Plan) -> std::fmt::Result {
     {
         write_slice(out, unit)?;
     }
-    writeln!(out, "\n# actors: each waits until its cgroup and its oom_score_adj are verified")?;
+    writeln!(
+        out,
+        "\n# actors: in a run each waits until its cgroup and its oom_score_adj are verified; typed, it begins at once"
+    )?;
     for actor in &plan.actors {
         write_actor(out, plan, actor)?;
     }
+    let earlyoom = plan.daemons.earlyoom.as_ref();
+    if let Some(earlyoom) = earlyoom {
+        write_earlyoom(out, earlyoom)?;
+    }
+    write_protected(out, &plan.protect)?;
     writeln!(out, "\n# undo, also after a kill -9 (bulkhead recover)")?;
+    if let Some(earlyoom) = earlyoom {
+        writeln!(out, "{}", command::stop(&earlyoom.unit))?;
+    }
     for actor in plan.actors.iter().rev() {
         writeln!(out, "{}", command::stop(&actor.unit))?;
     }
@@ -76,16 +89,55 @@ fn write_actor(out: &mut String, plan: &Plan, actor: &PlannedActor) -> std::fmt:
     )?;
     let shared = plan.cgroups.iter().find(|unit| unit.unit == actor.unit);
     let properties = shared.map_or(&actor.properties, |unit| &unit.properties);
+    let argv = typed(actor);
     let line = match actor.place {
-        Place::OwnScope | Place::SharedScope => {
-            command::scope(&actor.unit, &actor.slice, &actor.argv, properties)
-        }
-        Place::ServiceMain => command::service(&actor.unit, &actor.slice, &actor.argv, &[], properties),
+        Place::OwnScope | Place::SharedScope => command::scope(&actor.unit, &actor.slice, &argv, properties),
+        Place::ServiceMain => command::service(&actor.unit, &actor.slice, &argv, &[], properties),
         Place::InService => {
-            format!("{} & echo $! > /sys/fs/cgroup{}/cgroup.procs", actor.argv.join(" "), actor.cgroup)
+            format!("{} & echo $! > /sys/fs/cgroup{}/cgroup.procs", argv.join(" "), actor.cgroup)
         }
     };
     writeln!(out, "{line}")
+}
+
+fn write_earlyoom(out: &mut String, earlyoom: &PlannedEarlyoom) -> std::fmt::Result {
+    let moment = match earlyoom.release {
+        Moment::Baseline => "with the baseline",
+        Moment::Stress => "with the stress",
+        Moment::Hold => "when the stress has arrived",
+    };
+    let long = earlyoom.for_us.map(|us| format!(", for {}", seconds(us))).unwrap_or_default();
+    writeln!(out, "\n# earlyoom: started {moment}{long}")?;
+    let line = command::service(&earlyoom.unit, &earlyoom.slice, &earlyoom.argv, &[], &earlyoom.properties);
+    writeln!(out, "{line}")
+}
+
+fn write_protected(out: &mut String, protect: &PlannedProtect) -> std::fmt::Result {
+    if protect.units.is_empty() && protect.answers.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n# protected: the same processes before and after, and answers throughout")?;
+    if !protect.units.is_empty() {
+        let units = protect.units.join(" ");
+        writeln!(out, "systemctl show -p InvocationID,MainPID,NRestarts {units}")?;
+    }
+    for answer in &protect.answers {
+        let (every, within) = (seconds(answer.every_us), seconds(answer.within_us));
+        writeln!(out, "# {} every {every}, within {within}", answer.target)?;
+    }
+    Ok(())
+}
+
+/// An actor's command line for somebody without a harness: nobody would end its wait, and paths are its own.
+fn typed(actor: &PlannedActor) -> Vec<String> {
+    let waits = |word: &&String| *word == "--wait" || word.starts_with("--wait-timeout=");
+    let words = actor.argv.iter().filter(|word| !waits(word));
+    words
+        .map(|word| {
+            word.replace("{status}", &format!("/run/{}.status", actor.id))
+                .replace("{data}", &format!("/var/tmp/{}", actor.id))
+        })
+        .collect()
 }
 
 fn seconds(us: u64) -> String {

@@ -19,6 +19,12 @@ fn the_plans_of_its_twins() {
     }
 }
 
+/// An earlyoom of the scenario's own is one more unit that is started and stopped.
+#[test]
+fn the_plan_of_a_scenario_with_an_earlyoom() {
+    insta::assert_snapshot!(printed(&["plan", "scenarios/earlyoom-dry-run.toml", "--memory", "2G"]));
+}
+
 #[test]
 fn the_json_of_a_plan_is_the_plan() {
     let text = printed(&["plan", FILE, "--memory", "2G", "--twin", "unkillable", "--json"]);
