@@ -16,6 +16,7 @@ use crate::cli::{GuestChoice, Run};
 use crate::display::Display;
 use crate::judge::starved;
 use crate::record::Record;
+use crate::run::progress::Progress;
 use crate::target::Case;
 use crate::target::vm::{Bundle, run_case};
 
@@ -43,23 +44,13 @@ pub(super) fn run(
     let mut outcome = Outcome { cases: Vec::new(), records: Vec::new(), trouble: Vec::new() };
     for guest in guests(arguments.guest) {
         let lab = prepare(guest, display, &trouble)?;
-        let dir = store.join(guest.to_string());
+        let machines = Machines { lab: &lab, bundle: &bundle, dir: store.join(guest.to_string()), display };
         let jobs = arguments.jobs.map_or_else(default_jobs, usize::from);
-        let done = side_by_side(&lab, &bundle, cases, &dir, jobs, display)?;
-        for (case, mut done) in cases.iter().zip(done) {
+        for (case, mut done) in cases.iter().zip(machines.side_by_side(cases, jobs)?) {
             if let Some(waited) = starved_by_neighbours(&done, jobs) {
-                let first = dir.join(format!("{}.beside-others", case.dir_name()));
-                fs::rename(dir.join(case.dir_name()), &first)?;
-                let words = format!(
-                    "{} on {guest}: run again, alone: beside others its VM waited for processors for {waited} % of \
-                     the run, and it was {} ({})",
-                    case.name(),
-                    done.0.verdict,
-                    first.display()
-                );
-                display.done(&case.name(), &words);
+                let words = machines.set_aside(case, &done, waited)?;
                 trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(words);
-                done = one(&lab, &bundle, case, &dir, display)?;
+                done = machines.run(case)?;
             }
             outcome.cases.push(done.0);
             outcome.records.push(done.1);
@@ -105,49 +96,70 @@ fn prepare(guest: Guest, display: &Display, trouble: &Mutex<Vec<String>>) -> any
     lab.with_context(|| format!("the {guest} machine could not be made ready"))
 }
 
-/// Runs the cases on `jobs` threads; results come back in the order of the cases.
-fn side_by_side(
-    lab: &Lab,
-    bundle: &Bundle,
-    cases: &[Case],
-    dir: &Path,
-    jobs: usize,
-    display: &Display,
-) -> anyhow::Result<Vec<Done>> {
-    let mut order: Vec<(usize, &Case)> = cases.iter().enumerate().collect();
-    // The longest first, so that none of them is left to run alone at the end.
-    order.sort_by_key(|(_, case)| std::cmp::Reverse(case.length()));
-    let queue = Mutex::new(VecDeque::from(order));
-    let next = || queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front();
-    let work = || {
-        let mut done = Vec::new();
-        while let Some((index, case)) = next() {
-            done.push((index, one(lab, bundle, case, dir, display)?));
-        }
-        anyhow::Ok(done)
-    };
-    let mut all = thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs.min(cases.len())).map(|_| scope.spawn(work)).collect();
-        let mut all = Vec::new();
-        for worker in workers {
-            let done = worker.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a worker panicked")))?;
-            all.extend(done);
-        }
-        anyhow::Ok(all)
-    })?;
-    all.sort_by_key(|(index, _)| *index);
-    Ok(all.into_iter().map(|(_, done)| done).collect())
+/// The machines of one guest, and where the records of what runs in them go.
+struct Machines<'a> {
+    lab: &'a Lab,
+    bundle: &'a Bundle,
+    dir: PathBuf,
+    display: &'a Display,
 }
 
-/// Runs one case in a clone of its own and judges its record.
-fn one(lab: &Lab, bundle: &Bundle, case: &Case, dir: &Path, display: &Display) -> anyhow::Result<Done> {
-    let name = case.name();
-    let place = dir.join(case.dir_name());
-    display.doing(&name, "clones a machine");
-    run_case(lab, bundle, case, &place, &mut |progress| display.case(&name, progress))?;
-    let (reported, record) = judged(case, &place)?;
-    display.judged(&name, reported.verdict, &reported.headline);
-    Ok((reported, record))
+impl Machines<'_> {
+    /// Runs the cases on `jobs` threads; results come back in the order of the cases.
+    fn side_by_side(&self, cases: &[Case], jobs: usize) -> anyhow::Result<Vec<Done>> {
+        let mut order: Vec<(usize, &Case)> = cases.iter().enumerate().collect();
+        // The longest first, so that none of them is left to run alone at the end.
+        order.sort_by_key(|(_, case)| std::cmp::Reverse(case.length()));
+        let queue = Mutex::new(VecDeque::from(order));
+        let next = || queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front();
+        let work = || {
+            let mut done = Vec::new();
+            while let Some((index, case)) = next() {
+                done.push((index, self.run(case)?));
+            }
+            anyhow::Ok(done)
+        };
+        let mut all = thread::scope(|scope| {
+            let workers: Vec<_> = (0..jobs.min(cases.len())).map(|_| scope.spawn(work)).collect();
+            let mut all = Vec::new();
+            for worker in workers {
+                let done = worker.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a worker panicked")))?;
+                all.extend(done);
+            }
+            anyhow::Ok(all)
+        })?;
+        all.sort_by_key(|(index, _)| *index);
+        Ok(all.into_iter().map(|(_, done)| done).collect())
+    }
+
+    /// Runs one case in a clone of its own and judges its record.
+    fn run(&self, case: &Case) -> anyhow::Result<Done> {
+        let name = case.name();
+        let place = self.dir.join(case.dir_name());
+        self.display.doing(&name, "clones a machine");
+        let mut on = |progress: &Progress| self.display.case(&name, progress);
+        run_case(self.lab, self.bundle, case, &place, &mut on)?;
+        let (reported, record) = judged(case, &place)?;
+        self.display.judged(&name, reported.verdict, &reported.headline);
+        Ok((reported, record))
+    }
+
+    /// Makes room for a second record of a case, and says why there will be one.
+    fn set_aside(&self, case: &Case, (reported, _): &Done, waited: u64) -> anyhow::Result<String> {
+        let kept = self.dir.join(format!("{}.beside-others", case.dir_name()));
+        fs::rename(self.dir.join(case.dir_name()), &kept)
+            .with_context(|| format!("cannot keep the first record as {}", kept.display()))?;
+        let words = format!(
+            "{} on {}: run again, alone; beside others its VM waited for processors for {waited} % of the run, and it \
+             was {} ({})",
+            case.name(),
+            self.lab.guest(),
+            reported.verdict,
+            kept.display()
+        );
+        self.display.done(&case.name(), &words);
+        Ok(words)
+    }
 }
 
 /// A case that stayed open, and whose VM its neighbours had kept from the processors: how long, percent of the run.
