@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use reports::outcome::Verdict;
+use reports::report::Case;
 use reports::text;
 
 use crate::run::progress::Progress;
@@ -91,8 +92,8 @@ impl Display {
         }
     }
 
-    /// Says that a case is done, the how-manieth it is, and its verdict.
-    pub fn judged(&self, name: &str, verdict: Verdict, headline: &str) {
+    /// Says that a case is done, the how-manieth it is, its verdict, and why it is not a pass.
+    pub fn judged(&self, name: &str, case: &Case) {
         let number = {
             let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             state.judged += 1;
@@ -100,7 +101,9 @@ impl Display {
         };
         // One that is run again makes one more.
         let of = format!("{number}/{}", self.cases.max(number));
-        self.done(name, &format!("{of:>7} {verdict:<13} {headline}"));
+        let why = case.reason.as_ref().filter(|_| case.verdict != Verdict::Pass);
+        let verdict = case.verdict;
+        self.done(name, &format!("{of:>7} {verdict:<13} {}", why.unwrap_or(&case.headline)));
     }
 
     /// Where there is no terminal: who does what, every ten seconds.

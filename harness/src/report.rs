@@ -142,7 +142,8 @@ fn protected_words(view: &View<'_>, judgement: &Judgement) -> Option<String> {
                 format!("{name} answered in {} ms", us / 1000)
             }
             (Verdict::Fail, _) => "something protected did not answer in time".into(),
-            _ => "what is protected was not heard".into(),
+            (_, Some(_)) => "answers inconclusive".into(),
+            (_, None) => "what is protected was not heard".into(),
         });
     }
     (!words.is_empty()).then(|| words.join(", "))
@@ -369,7 +370,7 @@ mod tests {
         0,
         Verdict::Inconclusive,
         Verdict::Inconclusive,
-        "hog killed by global, 2.41 s; swap out 0; protected units not observed, what is protected was not heard"
+        "hog killed by global, 2.41 s; swap out 0; protected units not observed, answers inconclusive"
     )]
     fn the_headline_is_the_evidence(
         #[case] swapped: u64,

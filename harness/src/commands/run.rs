@@ -127,7 +127,7 @@ fn on_this_machine(cases: &[Case], store: &Path, display: &Display) -> anyhow::R
         display.doing(&case.name(), "starts");
         let end = target::host::run_case(case, &dir, &mut |progress| display.case(&case.name(), progress))?;
         let (reported, record) = judged(case, &dir)?;
-        display.judged(&case.name(), reported.verdict, &reported.headline);
+        display.judged(&case.name(), &reported);
         outcome.cases.push(reported);
         outcome.records.push(record);
         if matches!(end, crate::record::event::EndReason::Interrupted { .. }) {

@@ -140,7 +140,7 @@ impl Machines<'_> {
         let mut on = |progress: &Progress| self.display.case(&name, progress);
         run_case(self.lab, self.bundle, case, &place, &mut on)?;
         let (reported, record) = judged(case, &place)?;
-        self.display.judged(&name, reported.verdict, &reported.headline);
+        self.display.judged(&name, &reported);
         Ok((reported, record))
     }
 
