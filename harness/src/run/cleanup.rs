@@ -11,6 +11,11 @@ use super::undo::Undo;
 use crate::plan::Plan;
 use crate::systemd::Manager;
 
+/// How long units and cgroups get to be gone. A killed process that waits for a slow swap disk is there until the disk
+/// has answered.
+const GONE_WITHIN: Duration = Duration::from_secs(30);
+/// How often that is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long the machine gets to come back.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
 /// What a machine's own life may move MemAvailable and swap meanwhile, bytes.
@@ -51,16 +56,31 @@ fn memory(root: &Path) -> Option<Memory> {
 /// Undoes a run and returns what is left of it; nothing = proven clean.
 pub fn run(plan: &Plan, paths: &Paths, systemd: &dyn Manager, undo: Undo, before: &Before) -> Vec<String> {
     let mut left = undo.unwind(systemd);
-    let tree = paths.cgroups.join(plan.slice.cgroup.trim_start_matches('/'));
-    if tree.exists() {
-        left.push(format!("cgroup {} still exists", plan.slice.cgroup));
-    }
-    match systemd.list(&format!("bulkhead-{}", plan.run)) {
-        Ok(units) => left.extend(units.into_iter().map(|unit| format!("{} is {}", unit.name, unit.active))),
-        Err(error) => left.push(format!("units could not be listed: {}", chain(&error))),
-    }
+    left.extend(gone(plan, paths, systemd));
     left.extend(memory_back(paths, before));
     left
+}
+
+/// Waits until the units and the cgroups of the run are gone, and returns those that are not.
+fn gone(plan: &Plan, paths: &Paths, systemd: &dyn Manager) -> Vec<String> {
+    let tree = paths.cgroups.join(plan.slice.cgroup.trim_start_matches('/'));
+    let started = Instant::now();
+    loop {
+        let mut left = Vec::new();
+        if tree.exists() {
+            left.push(format!("cgroup {} still exists", plan.slice.cgroup));
+        }
+        match systemd.list(&format!("bulkhead-{}", plan.run)) {
+            Ok(units) => {
+                left.extend(units.into_iter().map(|unit| format!("{} is {}", unit.name, unit.active)));
+            }
+            Err(error) => left.push(format!("units could not be listed: {}", chain(&error))),
+        }
+        if left.is_empty() || started.elapsed() >= GONE_WITHIN {
+            return left;
+        }
+        thread::sleep(LOOK_EVERY);
+    }
 }
 
 /// Cgroups that still hold processes, anywhere below a cgroup root, of those whose name `is_ours`.
@@ -105,6 +125,6 @@ fn memory_back(paths: &Paths, before: &Before) -> Vec<String> {
             }
             return left;
         }
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(LOOK_EVERY);
     }
 }
