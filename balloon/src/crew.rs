@@ -25,13 +25,17 @@ pub(crate) fn run(order: &Order, page: &Page, began_ns: u64) -> Result<(), Troub
     let mut crew =
         Crew { page, pids: Vec::with_capacity(order.processes as usize), alive: 0, killed: 0, failed: 0 };
     for index in 0..order.processes {
+        // Counted before it is there: a child may hold its share before this process runs again.
+        page.fields().children.fetch_add(1, Relaxed);
         match start::fork() {
             Ok(Some(pid)) => crew.hire(pid),
             Ok(None) => {
+                sign(page, index as usize, Pid::this());
                 let _ = signals.thread_unblock();
                 std::process::exit(work(&order.share(index), page, index as usize, began_ns));
             }
             Err(errno) => {
+                page.fields().children.fetch_sub(1, Relaxed);
                 // Not SIGTERM, which they may ignore.
                 crew.forward(Signal::SIGKILL);
                 return Err(Trouble::system(
@@ -48,6 +52,11 @@ pub(crate) fn run(order: &Order, page: &Page, began_ns: u64) -> Result<(), Troub
         raise(signal).map_err(|errno| Trouble::system(format!("raise {signal}"), errno))?;
     }
     crew.verdict(order.processes)
+}
+
+/// Notes who has a slot: parent and child alike, whoever comes first.
+fn sign(page: &Page, slot: usize, pid: Pid) {
+    page.fields().pids[slot].store(pid.as_raw().unsigned_abs(), Relaxed);
 }
 
 /// A child's whole life; returns its exit code.
@@ -75,9 +84,7 @@ struct Crew<'a> {
 
 impl Crew<'_> {
     fn hire(&mut self, pid: Pid) {
-        let fields = self.page.fields();
-        fields.pids[self.pids.len()].store(pid.as_raw().unsigned_abs(), Relaxed);
-        fields.children.fetch_add(1, Relaxed);
+        sign(self.page, self.pids.len(), pid);
         self.pids.push(Some(pid));
         self.alive += 1;
     }
