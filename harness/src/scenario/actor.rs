@@ -11,8 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::cgroup::Place;
 use super::id::Id;
 use super::read::{
-    FromTable, Malformed, Node, Reader, Scalar, Table, Value, Word, describe, object, read_table,
-    scalar_value, word,
+    FromTable, Malformed, Node, Reader, Scalar, Table, Value, Word, describe, object, read_table, value, word,
 };
 use super::span::Span;
 
@@ -259,7 +258,7 @@ impl Scalar for Comm {
     const EXPECTING: &'static str = "a process name of at most 15 bytes";
 }
 
-scalar_value!(Comm);
+value!(scalar Comm);
 
 /// `oom_score_adj`, from −1000 (never killed) to 1000.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -312,7 +311,7 @@ impl Scalar for OomScoreAdjust {
     }
 }
 
-scalar_value!(OomScoreAdjust);
+value!(scalar OomScoreAdjust);
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::read::{Malformed, Scalar, scalar_value};
+use super::read::{Malformed, Scalar, value};
 
 /// A number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -108,7 +108,7 @@ impl Scalar for Bytes {
     }
 }
 
-scalar_value!(Bytes);
+value!(scalar Bytes);
 
 #[cfg(test)]
 mod tests {

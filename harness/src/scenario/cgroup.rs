@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::id::{Id, UnitName};
 use super::limit::Limit;
 use super::property::{Property, PropertyName, UnitKind};
-use super::read::{FromTable, Malformed, Scalar, Table, scalar_value, table_schema};
+use super::read::{FromTable, Malformed, Scalar, Table, table_schema, value};
 
 /// A declared cgroup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,6 +178,6 @@ impl Scalar for Parent {
     const EXPECTING: &'static str = "\"run\", a declared cgroup or a slice such as \"system.slice\"";
 }
 
-scalar_value!(Place);
+value!(scalar Place);
 
-scalar_value!(Parent);
+value!(scalar Parent);

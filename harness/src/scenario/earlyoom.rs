@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::read::{FromTable, Node, Reader, Table, Value, Word, table_value};
+use super::read::{FromTable, Node, Reader, Table, Value, Word, value};
 use super::span::Span;
 
 /// The name by which twins change or drop the table, so that nothing else may bear it.
@@ -99,7 +99,7 @@ impl FromTable for Earlyoom {
     }
 }
 
-table_value!(Earlyoom);
+value!(table Earlyoom);
 
 /// Where the kill value is above the term value, earlyoom warns and raises the other: the file would not say what runs.
 fn ordered(

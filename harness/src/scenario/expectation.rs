@@ -8,7 +8,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::id::Id;
-use super::read::{FromTable, Node, Reader, Table, Value, Word, read_table, table_schema, table_value, word};
+use super::read::{FromTable, Node, Reader, Table, Value, Word, read_table, table_schema, value, word};
 
 mod bound;
 mod daemon;
@@ -158,7 +158,7 @@ impl FromTable for Livelock {
     }
 }
 
-table_value!(Livelock);
+value!(table Livelock);
 
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

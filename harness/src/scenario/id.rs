@@ -10,7 +10,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::read::{Malformed, Scalar, scalar_value};
+use super::read::{Malformed, Scalar, value};
 
 /// `[a-z0-9][a-z0-9-]*`, at most 32 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -85,7 +85,7 @@ impl Scalar for Id {
     const EXPECTING: &'static str = "a name of a-z, 0-9 and -";
 }
 
-scalar_value!(Id);
+value!(scalar Id);
 
 /// A systemd unit that the scenario did not make, such as `ssh.service`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -172,7 +172,7 @@ impl Scalar for UnitName {
     const EXPECTING: &'static str = "a unit such as \"ssh.service\"";
 }
 
-scalar_value!(UnitName);
+value!(scalar UnitName);
 
 #[cfg(test)]
 mod tests {

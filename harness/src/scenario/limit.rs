@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bytes::Bytes;
 use super::percent::Percent;
-use super::read::{Malformed, Scalar, scalar_value};
+use super::read::{Malformed, Scalar, value};
 
 /// A limit before it is resolved on a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,7 +96,7 @@ impl Scalar for Limit {
     }
 }
 
-scalar_value!(Limit);
+value!(scalar Limit);
 
 #[cfg(test)]
 mod tests {

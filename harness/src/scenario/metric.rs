@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::id::Id;
-use super::read::{Malformed, Scalar, scalar_value};
+use super::read::{Malformed, Scalar, value};
 use super::suggest::nearest;
 
 mod catalogue;
@@ -166,7 +166,7 @@ impl Scalar for Metric {
     const EXPECTING: &'static str = "a metric such as \"work:memory.peak\"";
 }
 
-scalar_value!(Metric);
+value!(scalar Metric);
 
 #[cfg(test)]
 mod tests {

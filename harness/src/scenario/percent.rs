@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::bytes::Bytes;
-use super::read::{Malformed, Scalar, scalar_value};
+use super::read::{Malformed, Scalar, value};
 
 /// Parts per 10,000: 9500 is 95 %.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -104,7 +104,7 @@ impl Scalar for Percent {
     }
 }
 
-scalar_value!(Percent);
+value!(scalar Percent);
 
 #[cfg(test)]
 mod tests {

@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::UnitName;
 use super::read::{
-    FromTable, Malformed, Node, Reader, Scalar, Table, Value, read_table, scalar_value, table_schema,
-    table_value,
+    FromTable, Malformed, Node, Reader, Scalar, Table, Value, read_table, table_schema, value,
 };
 use super::span::Span;
 
@@ -33,7 +32,7 @@ impl FromTable for Protect {
     }
 }
 
-table_value!(Protect);
+value!(table Protect);
 
 /// One probe, repeated throughout the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,7 +172,7 @@ impl Scalar for Address {
     const EXPECTING: &'static str = "an address such as \"127.0.0.1:22\"";
 }
 
-scalar_value!(Address);
+value!(scalar Address);
 
 #[cfg(test)]
 mod tests {

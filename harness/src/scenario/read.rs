@@ -98,43 +98,30 @@ pub(super) trait Value: Sized {
     fn schema(generator: &mut SchemaGenerator) -> Schema;
 }
 
-/// `Value` of a type that is a [`Scalar`].
-macro_rules! scalar_value {
-    ($type:ty) => {
+/// `Value` of a type that is a [`Scalar`], or of one that is read [`FromTable`] with no more to its schema than its keys.
+macro_rules! value {
+    (scalar $type:ty) => {
+        $crate::scenario::read::value!($type, read_scalar, scalar_schema);
+    };
+    (table $type:ty) => {
+        $crate::scenario::read::value!($type, read_table, table_schema);
+    };
+    ($type:ty, $read:ident, $schema:ident) => {
         impl $crate::scenario::read::Value for $type {
             fn read(
                 node: &$crate::scenario::read::Node<'_>,
                 reader: &mut $crate::scenario::read::Reader,
             ) -> Option<Self> {
-                $crate::scenario::read::read_scalar(node, reader)
+                $crate::scenario::read::$read(node, reader)
             }
 
             fn schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                generator.subschema_for::<Self>()
+                $crate::scenario::read::$schema::<Self>(generator)
             }
         }
     };
 }
-pub(super) use scalar_value;
-
-/// `Value` of a type that is read [`FromTable`], with no more to its schema than its keys.
-macro_rules! table_value {
-    ($type:ty) => {
-        impl $crate::scenario::read::Value for $type {
-            fn read(
-                node: &$crate::scenario::read::Node<'_>,
-                reader: &mut $crate::scenario::read::Reader,
-            ) -> Option<Self> {
-                $crate::scenario::read::read_table(node, reader)
-            }
-
-            fn schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                $crate::scenario::read::table_schema::<Self>(generator)
-            }
-        }
-    };
-}
-pub(super) use table_value;
+pub(super) use value;
 
 /// An enum written as one of a few words.
 pub(super) trait Word: Copy + 'static {
@@ -202,6 +189,11 @@ pub(super) fn read_scalar<T: Scalar>(node: &Node<'_>, reader: &mut Reader) -> Op
         return None;
     };
     reader.accept(text.parse(), node.span())
+}
+
+/// The schema of a scalar; the body of its [`Value::schema`].
+pub(super) fn scalar_schema<T: Scalar>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
 }
 
 impl Value for String {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bytes::Bytes;
 use super::id::UnitName;
-use super::read::{FromTable, Malformed, Scalar, Table, scalar_value, table_value};
+use super::read::{FromTable, Malformed, Scalar, Table, value};
 
 /// What a scenario needs. An absent part is not required.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,7 +64,7 @@ impl FromTable for Requires {
     }
 }
 
-table_value!(Requires);
+value!(table Requires);
 
 /// What is asked of the machine's swap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,7 +121,7 @@ impl Scalar for SwapNeed {
     }
 }
 
-scalar_value!(SwapNeed);
+value!(scalar SwapNeed);
 
 /// A kernel version without its patch level; ordered as versions are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -170,7 +170,7 @@ impl Scalar for KernelVersion {
     const EXPECTING: &'static str = "a kernel version in quotes, such as \"6.5\"";
 }
 
-scalar_value!(KernelVersion);
+value!(scalar KernelVersion);
 
 #[cfg(test)]
 mod tests {

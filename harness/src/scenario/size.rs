@@ -15,8 +15,7 @@ use super::limit::Limit;
 use super::percent::Percent;
 use super::property::{PropertyName, ValueKind};
 use super::read::{
-    FromTable, Malformed, Node, Reader, Scalar, Table, Value, read_scalar, read_table, scalar_value,
-    table_schema,
+    FromTable, Malformed, Node, Reader, Scalar, Table, Value, read_scalar, read_table, table_schema, value,
 };
 use super::suggest::nearest;
 
@@ -81,7 +80,7 @@ impl Scalar for LimitRef {
     const EXPECTING: &'static str = "a declared limit such as \"work.MemoryMax\"";
 }
 
-scalar_value!(LimitRef);
+value!(scalar LimitRef);
 
 /// A share of a declared limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

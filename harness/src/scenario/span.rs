@@ -9,7 +9,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::read::{Malformed, Scalar, scalar_value};
+use super::read::{Malformed, Scalar, value};
 use super::suggest::nearest;
 
 /// A time span in microseconds, systemd's own resolution.
@@ -163,7 +163,7 @@ impl Scalar for Span {
     }
 }
 
-scalar_value!(Span);
+value!(scalar Span);
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,7 @@ use crate::scenario::metric::{Metric, Unit};
 use crate::scenario::percent::Percent;
 use crate::scenario::read::{
     FromTable, Malformed, Node, Reader, Table, Word, describe, object, read_entries, read_scalar, read_table,
-    table_schema, table_value, word,
+    table_schema, value, word,
 };
 use crate::scenario::size::ShareOf;
 use crate::scenario::span::Span;
@@ -350,6 +350,6 @@ impl FromTable for Reached {
     }
 }
 
-table_value!(Reached);
+value!(table Reached);
 
-table_value!(ShareOfPhase);
+value!(table ShareOfPhase);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Signal;
 use crate::scenario::id::Id;
-use crate::scenario::read::{FromTable, Table, Word, table_value};
+use crate::scenario::read::{FromTable, Table, Word, value};
 
 /// systemd-oomd watches exactly this cgroup for this trigger, and is not in dry-run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ impl FromTable for OomdClaim {
     }
 }
 
-table_value!(OomdClaim);
+value!(table OomdClaim);
 
 /// What makes systemd-oomd act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -84,4 +84,4 @@ impl FromTable for EarlyoomClaim {
     }
 }
 
-table_value!(EarlyoomClaim);
+value!(table EarlyoomClaim);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::scenario::id::Id;
 use crate::scenario::percent::Percent;
-use crate::scenario::read::{FromTable, Table, Word, table_value, word};
+use crate::scenario::read::{FromTable, Table, Word, value, word};
 use crate::scenario::size::LimitRef;
 
 /// A death that must happen, and its cause.
@@ -51,7 +51,7 @@ impl FromTable for Kill {
     }
 }
 
-table_value!(Kill);
+value!(table Kill);
 
 /// A size with a tolerance: `{ percent = 100, of = "work.MemoryMax", within-percent = 2 }`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +75,7 @@ impl FromTable for KillAt {
     }
 }
 
-table_value!(KillAt);
+value!(table KillAt);
 
 /// Who can have killed a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
