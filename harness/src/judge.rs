@@ -43,6 +43,14 @@ pub struct Judgement {
     pub cleanup: Cleanup,
 }
 
+impl Judgement {
+    /// The finding with this id.
+    #[must_use]
+    pub fn finding(&self, id: &str) -> Option<&Finding> {
+        self.findings.iter().find(|finding| finding.id == id)
+    }
+}
+
 /// The id of the built-in finding that the stress arrived.
 pub const REACHED: &str = "reached";
 /// The id of the built-in finding that the protected units are the same as before.

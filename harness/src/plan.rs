@@ -3,7 +3,7 @@
 //! Every unit, property, byte size, deadline and abort stands here before anything is touched; `bulkhead plan` prints
 //! it. The judge reads its claims from here, so a record can be judged without the scenario file.
 
-mod argv;
+pub(crate) mod argv;
 pub mod claim;
 mod claims;
 mod print;
@@ -297,6 +297,14 @@ pub struct PlannedDaemons {
     pub machine_earlyoom: bool,
     /// The scenario's own earlyoom.
     pub earlyoom: Option<PlannedEarlyoom>,
+}
+
+impl PlannedDaemons {
+    /// Whether an earlyoom runs, the machine's or the scenario's.
+    #[must_use]
+    pub fn any_earlyoom(&self) -> bool {
+        self.machine_earlyoom || self.earlyoom.is_some()
+    }
 }
 
 /// An earlyoom that the run starts.

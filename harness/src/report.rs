@@ -81,9 +81,8 @@ fn headline(view: Option<&View<'_>>, judgement: &Judgement) -> String {
 
 /// What else is the story of a run: a livelock, and whom earlyoom chose.
 fn beyond_kills(view: &View<'_>, judgement: &Judgement) -> Vec<String> {
-    let observed = |id: &str| judgement.findings.iter().find(|finding| finding.id == id);
     let tell = |expectation: &Expectation| {
-        let finding = observed(&expectation.id)?;
+        let finding = judgement.finding(&expectation.id)?;
         match expectation.claim {
             Claim::NoLivelock(_) if finding.verdict == Verdict::Fail => Some(finding.observed.clone()),
             Claim::Earlyoom(_) => Some(format!("earlyoom: {}", finding.observed)),
@@ -114,8 +113,7 @@ fn kill_words(kill: &reports::report::Kill) -> String {
 }
 
 fn protected_words(view: &View<'_>, judgement: &Judgement) -> Option<String> {
-    let verdict =
-        |id: &str| judgement.findings.iter().find(|finding| finding.id == id).map(|finding| finding.verdict);
+    let verdict = |id: &str| judgement.finding(id).map(|finding| finding.verdict);
     let mut words = Vec::new();
     match verdict(PROTECTED_UNCHANGED) {
         Some(Verdict::Pass) => {

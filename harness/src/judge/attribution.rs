@@ -338,14 +338,9 @@ fn systemd(view: &View<'_>, actor: &PlannedActor) -> Testimony {
 
 fn oomd(view: &View<'_>, actor: &PlannedActor) -> Testimony {
     const NAME: &str = "oomd";
-    let line = view.find(|event| match event {
-        Event::DaemonLine { daemon, line } if daemon == "systemd-oomd" && kills(line, &actor.cgroup) => {
-            Some(line.clone())
-        }
-        _ => None,
-    });
+    let line = view.daemon_lines("systemd-oomd").into_iter().find(|line| kills(line, &actor.cgroup));
     match line {
-        Some((_, line)) => Testimony::allows(NAME, line, &[Killer::SystemdOomd]),
+        Some(line) => Testimony::allows(NAME, line, &[Killer::SystemdOomd]),
         None => silent(view, NAME, view.plan.daemons.oomd, Killer::SystemdOomd),
     }
 }
@@ -357,17 +352,9 @@ fn kills(line: &str, cgroup: &str) -> bool {
 
 fn earlyoom(view: &View<'_>, pid: u32) -> Testimony {
     const NAME: &str = "earlyoom";
-    let daemons = &view.plan.daemons;
-    let lines = view.all(|event| match event {
-        Event::DaemonLine { daemon, line } if daemon == "earlyoom" => Some(line.as_str()),
-        _ => None,
-    });
-    // A dry run chooses and kills nobody.
-    let dry = lines.iter().any(|(_, line)| crate::earlyoom::is_dry_run(line));
-    let chosen = |line: &str| crate::earlyoom::selection(line).is_some_and(|choice| choice.pid == pid);
-    match lines.into_iter().find(|(_, line)| !dry && chosen(line)) {
-        Some((_, line)) => Testimony::allows(NAME, line, &[Killer::Earlyoom]),
-        None => silent(view, NAME, daemons.machine_earlyoom || daemons.earlyoom.is_some(), Killer::Earlyoom),
+    match view.earlyoom_kills().into_iter().find(|(_, choice)| choice.pid == pid) {
+        Some((line, _)) => Testimony::allows(NAME, line, &[Killer::Earlyoom]),
+        None => silent(view, NAME, view.plan.daemons.any_earlyoom(), Killer::Earlyoom),
     }
 }
 

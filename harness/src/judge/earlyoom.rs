@@ -6,17 +6,9 @@ use reports::report::Finding;
 use super::{View, found};
 use crate::earlyoom::{Crossed, Left, Selection, crossed, is_dry_run, is_escalation, left, selection};
 use crate::plan::claim::{EarlyoomClaim, Threshold};
-use crate::record::Event;
 
 pub(super) fn judge(view: &View<'_>, id: &str, claim: &EarlyoomClaim) -> Finding {
-    let lines: Vec<&str> = view
-        .all(|event| match event {
-            Event::DaemonLine { daemon, line } if daemon == "earlyoom" => Some(line.as_str()),
-            _ => None,
-        })
-        .into_iter()
-        .map(|(_, line)| line)
-        .collect();
+    let lines = view.daemon_lines("earlyoom");
     let selections: Vec<Selection> = lines.iter().filter_map(|line| selection(line)).collect();
     let (verdict, observed) = observe(view, claim, &lines, &selections);
     let mut expected = format!("chooses {}", claim.selects.join(" or "));

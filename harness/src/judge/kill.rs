@@ -5,7 +5,6 @@ use reports::report::{Finding, Kill};
 
 use super::{View, found, size};
 use crate::plan::claim::KillClaim;
-use crate::record::Event;
 use crate::record::event::ActorEnd;
 
 pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, claim: &KillClaim) -> Finding {
@@ -42,11 +41,7 @@ fn not_ended(view: &View<'_>, claim: &KillClaim) -> (Verdict, String) {
     let Some(actor) = view.actor(&claim.victim) else {
         return (Verdict::Inconclusive, format!("{} is not in the plan", claim.victim));
     };
-    let alive = view.find(|event| match event {
-        Event::ActorAlive { actor: id, .. } => (*id == actor.id).then_some(()),
-        _ => None,
-    });
-    if alive.is_none() {
+    if view.alive(&actor.id).is_none() {
         return (Verdict::Inconclusive, format!("{} was seen neither dead nor alive at the end", actor.id));
     }
     let mut words = format!("{} was still alive at the end", actor.id);

@@ -7,7 +7,7 @@ use reports::units;
 
 use super::{View, found, size};
 use crate::plan::claim::{Bound, BoundKind, BoundValue, MetricClaim, Phase, Unit};
-use crate::record::event::{ActorStatus, Mark};
+use crate::record::event::{ActorStatus, AnswerResult, Mark};
 
 pub(super) fn judge(view: &View<'_>, id: &str, claim: &MetricClaim) -> Finding {
     let mut verdict = Verdict::Pass;
@@ -42,15 +42,12 @@ fn judge_bound(view: &View<'_>, claim: &MetricClaim, bound: &Bound) -> (Verdict,
         (Some(value), Some(limit)) => {
             let held = allowed(bound.kind, value, limit);
             let latency = claim.unit == Unit::Duration && !rate && bound.kind == BoundKind::Max;
-            match view.starved().filter(|_| !held && latency) {
+            let observed = shown(claim.unit, value, rate);
+            match view.starvation().filter(|_| !held && latency) {
                 // A latency that the host of the VM made says nothing about the guest.
-                Some(waited) => {
-                    let why =
-                        format!("but for {waited} % of the run the VM waited for processors of its host");
-                    (Verdict::Inconclusive, expected, format!("{}, {why}", shown(claim.unit, value, rate)))
-                }
-                None if held => (Verdict::Pass, expected, shown(claim.unit, value, rate)),
-                None => (Verdict::Fail, expected, shown(claim.unit, value, rate)),
+                Some(why) => (Verdict::Inconclusive, expected, format!("{observed}, {why}")),
+                None if held => (Verdict::Pass, expected, observed),
+                None => (Verdict::Fail, expected, observed),
             }
         }
         _ => (Verdict::Inconclusive, expected, unobserved(view, claim)),
@@ -60,17 +57,16 @@ fn judge_bound(view: &View<'_>, claim: &MetricClaim, bound: &Bound) -> (Verdict,
 /// How much of a phase could be seen.
 fn unobserved(view: &View<'_>, claim: &MetricClaim) -> String {
     let phase = phase_name(claim.during);
-    match coverage(view, &claim.metric, claim.during) {
+    match (inside(view, &claim.metric, claim.during).len(), rows(view, claim.during)) {
         (read @ 1.., rows) if read < rows => format!("read in only {read} of {rows} samples of {phase}"),
         _ => format!("not observed in {phase}"),
     }
 }
 
-/// In how many samples of a phase a metric could be read, and how many there are.
-fn coverage(view: &View<'_>, metric: &str, phase: Phase) -> (usize, usize) {
-    let Some((from, to)) = view.window(phase) else { return (0, 0) };
-    let rows = view.record.samples.at_us.iter().filter(|at| (from..=to).contains(*at)).count();
-    (inside(view, metric, phase).len(), rows)
+/// How many samples were taken in a phase, whatever they hold.
+fn rows(view: &View<'_>, phase: Phase) -> usize {
+    let Some((from, to)) = view.window(phase) else { return 0 };
+    view.record.samples.at_us.iter().filter(|at| (from..=to).contains(*at)).count()
 }
 
 /// Of a hundred samples of a phase so many must be readable: what happens in the others is not known.
@@ -92,14 +88,14 @@ pub(super) fn statistic(view: &View<'_>, claim: &MetricClaim, kind: BoundKind, p
     if let Some(probe) = claim.metric.strip_prefix("protect:answer.") {
         return answer_us(view, probe.parse::<usize>().ok()?.checked_sub(1)?, kind, phase);
     }
-    let (read, rows) = coverage(view, &claim.metric, phase);
-    if read * 100 < rows * READABLE_PERCENT {
+    let inside = inside(view, &claim.metric, phase);
+    if inside.len() * 100 < rows(view, phase) * READABLE_PERCENT {
         return None;
     }
     let series = view.series(&claim.metric, phase);
     match kind {
         BoundKind::Max | BoundKind::Min => {
-            let inside = inside(view, &claim.metric, phase).into_iter();
+            let inside = inside.into_iter();
             let worst = if kind == BoundKind::Max { inside.max() } else { inside.min() };
             worst.map(|value| value as f64)
         }
@@ -154,20 +150,16 @@ fn edges(view: &View<'_>, phase: Phase) -> Option<(Option<Mark>, Mark)> {
 /// The largest (for an upper bound) or smallest latency of an answer probe in a phase. The first answer of all is left
 /// out: it pays for what nobody had asked for since the machine booted.
 fn answer_us(view: &View<'_>, probe: usize, kind: BoundKind, phase: Phase) -> Option<f64> {
-    use crate::record::Event;
-    use crate::record::event::AnswerResult;
     let (from, to) = view.window(phase)?;
     let took = view
-        .all(|event| match event {
-            Event::Answer { probe: of, result, .. } if *of == probe => match result {
-                AnswerResult::Answered { took_us } => Some(*took_us),
-                AnswerResult::Late { waited_us } => Some(*waited_us),
-                AnswerResult::Refused { .. } => Some(u64::MAX),
-                AnswerResult::Penalised { .. } => None,
-            },
-            _ => None,
-        })
+        .answers(probe)
         .into_iter()
+        .filter_map(|(at, result)| match result {
+            AnswerResult::Answered { took_us } => Some((at, *took_us)),
+            AnswerResult::Late { waited_us } => Some((at, *waited_us)),
+            AnswerResult::Refused { .. } => Some((at, u64::MAX)),
+            AnswerResult::Penalised { .. } => None,
+        })
         .skip(1)
         .filter(|(at, _)| (from..=to).contains(at))
         .map(|(_, took)| took);

@@ -45,14 +45,10 @@ pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, order: &[String])
 }
 
 fn fate(view: &View<'_>, kills: &[Kill], actor: &str) -> Fate {
-    let alive = view.find(|event| match event {
-        Event::ActorAlive { actor: id, .. } => (id == actor).then_some(()),
-        _ => None,
-    });
     match (kills.iter().find(|kill| kill.actor.as_deref() == Some(actor)), view.end(actor)) {
         (Some(kill), _) if kill.killer == Killer::Exit => Fate::Spared,
         (Some(kill), Some((reaped, _))) => Fate::Killed(logged(view, kill.pid).unwrap_or(reaped)),
-        _ if alive.is_some() => Fate::Spared,
+        _ if view.alive(actor).is_some() => Fate::Spared,
         _ => Fate::Unseen,
     }
 }

@@ -75,9 +75,9 @@ fn answers(view: &View<'_>) -> Finding {
             words += "; and it was not steady before the stress, either";
         }
         let late = results.iter().all(|result| !matches!(result, AnswerResult::Refused { .. }));
-        if let (Verdict::Fail, true, Some(waited)) = (one, late, view.starved()) {
+        if let (Verdict::Fail, true, Some(why)) = (one, late, view.starvation()) {
             one = Verdict::Inconclusive;
-            words += &format!("; but for {waited} % of the run the VM waited for processors of its host");
+            words += &format!("; {why}");
         }
         verdict = verdict.worse(one);
         observed.push(format!("{} {words}", answer.target));

@@ -4,18 +4,13 @@ use reports::outcome::Verdict;
 use reports::report::Finding;
 
 use super::{View, found};
-use crate::record::Event;
 
 pub(super) fn judge(view: &View<'_>, id: &str, actors: &[String]) -> Finding {
     let mut dead = Vec::new();
     let mut unseen = Vec::new();
     for actor in actors {
-        let alive = view.find(|event| match event {
-            Event::ActorAlive { actor: of, pid } if of == actor => Some(*pid),
-            _ => None,
-        });
-        match (alive, view.pid(actor), view.end(actor)) {
-            (Some((_, now)), Some(then), _) if now == then => {}
+        match (view.alive(actor), view.pid(actor), view.end(actor)) {
+            (Some(now), Some(then), _) if now == then => {}
             (_, _, Some((_, end))) => dead.push(format!("{actor} ({end:?})")),
             _ => unseen.push(actor.clone()),
         }

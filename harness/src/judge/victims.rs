@@ -97,22 +97,18 @@ fn strangers(view: &View<'_>, allowed: &[String]) -> Vec<String> {
 
 /// Whom systemd-oomd and earlyoom say they killed besides the allowed actors.
 fn by_daemons(view: &View<'_>, ours: impl Fn(u32, Option<&str>) -> bool, allowed: &[String]) -> Vec<String> {
-    let lines = view.all(|event| match event {
-        Event::DaemonLine { daemon, line } => Some((daemon.as_str(), line.as_str())),
-        _ => None,
-    });
-    // A dry run chooses and kills nobody.
-    let dry = lines.iter().any(|(_, (_, line))| crate::earlyoom::is_dry_run(line));
-    let stranger = |daemon: &str, line: &str| match daemon {
-        "systemd-oomd" => crate::oomd::killed(line)
-            .filter(|path| !only_allowed_in(view, path, allowed))
-            .map(|path| format!("{} by systemd-oomd", who_lives_in(view, path))),
-        "earlyoom" => crate::earlyoom::selection(line)
-            .filter(|choice| !dry && !ours(choice.pid, None))
-            .map(|choice| format!("{} (pid {}) by earlyoom", choice.comm, choice.pid)),
-        _ => None,
-    };
-    lines.into_iter().filter_map(|(_, (daemon, line))| stranger(daemon, line)).collect()
+    let by_oomd = view
+        .daemon_lines("systemd-oomd")
+        .into_iter()
+        .filter_map(crate::oomd::killed)
+        .filter(|path| !only_allowed_in(view, path, allowed))
+        .map(|path| format!("{} by systemd-oomd", who_lives_in(view, path)));
+    let by_earlyoom = view
+        .earlyoom_kills()
+        .into_iter()
+        .filter(|(_, choice)| !ours(choice.pid, None))
+        .map(|(_, choice)| format!("{} (pid {}) by earlyoom", choice.comm, choice.pid));
+    by_oomd.chain(by_earlyoom).collect()
 }
 
 /// The actors in a cgroup and below it; its path when there are none.
@@ -131,7 +127,7 @@ fn only_allowed_in(view: &View<'_>, path: &str, allowed: &[String]) -> bool {
 /// Whether an OOM killer runs in user space whose words were not read to their end.
 fn unheard_daemon(view: &View<'_>) -> bool {
     let daemons = &view.plan.daemons;
-    let runs = daemons.oomd || daemons.machine_earlyoom || daemons.earlyoom.is_some();
+    let runs = daemons.oomd || daemons.any_earlyoom();
     runs && !view.daemon_logs_read()
 }
 

@@ -1,5 +1,6 @@
 //! A record with its phases and actors looked up, shared by the judges.
 
+use crate::earlyoom::{Selection, is_dry_run, selection};
 use crate::plan::claim::Phase;
 use crate::plan::{Plan, PlannedActor};
 use crate::record::event::{ActorEnd, ActorStatus, AnswerResult, Mark, UnitState, When};
@@ -8,7 +9,8 @@ use crate::record::{Event, Record};
 /// A guest whose threads together waited for a processor for this share of the run has latencies that are the host's.
 const STARVED_PERCENT: u64 = 50;
 
-/// See [`View::starved`]; for a record without a plan, too.
+/// The share of time for which the guest waited for a processor of the machine that runs it, percent, when that is so
+/// much that its latencies are no longer its own.
 pub(crate) fn starved(record: &Record) -> Option<u64> {
     let waited = record.head.guest.as_ref()?.waited_percent?;
     (waited >= STARVED_PERCENT).then_some(waited)
@@ -151,6 +153,38 @@ impl<'a> View<'a> {
         self.find(|event| matches!(event, Event::DaemonLogRead { .. }).then_some(())).is_some()
     }
 
+    /// What a daemon logged, in order.
+    #[must_use]
+    pub fn daemon_lines(&self, wanted: &str) -> Vec<&'a str> {
+        self.all(|event| match event {
+            Event::DaemonLine { daemon, line } if daemon == wanted => Some(line.as_str()),
+            _ => None,
+        })
+        .into_iter()
+        .map(|(_, line)| line)
+        .collect()
+    }
+
+    /// Whom earlyoom says it killed, with its line. A dry run chooses and kills nobody.
+    #[must_use]
+    pub fn earlyoom_kills(&self) -> Vec<(&'a str, Selection)> {
+        let lines = self.daemon_lines("earlyoom");
+        if lines.iter().any(|line| is_dry_run(line)) {
+            return Vec::new();
+        }
+        lines.into_iter().filter_map(|line| Some((line, selection(line)?))).collect()
+    }
+
+    /// The process id of an actor that was seen running at the end.
+    #[must_use]
+    pub fn alive(&self, actor: &str) -> Option<u32> {
+        self.find(|event| match event {
+            Event::ActorAlive { actor: id, pid } if id == actor => Some(*pid),
+            _ => None,
+        })
+        .map(|(_, pid)| pid)
+    }
+
     /// How the answers of a probe of `[protect]` went, and when, in order.
     #[must_use]
     pub fn answers(&self, index: usize) -> Vec<(u64, &'a AnswerResult)> {
@@ -160,11 +194,12 @@ impl<'a> View<'a> {
         })
     }
 
-    /// The share of time for which the guest waited for a processor of the machine that runs it, percent, when that is
-    /// so much that its latencies are no longer its own.
+    /// Why latencies of this run are no longer the guest's own: it waited too long for processors of the machine that
+    /// runs it.
     #[must_use]
-    pub fn starved(&self) -> Option<u64> {
-        starved(self.record)
+    pub fn starvation(&self) -> Option<String> {
+        let waited = starved(self.record)?;
+        Some(format!("but for {waited} % of the run the VM waited for processors of its host"))
     }
 
     /// How complete the kernel log of the run is.

@@ -54,6 +54,11 @@ pub(super) fn argv(actor: &Actor, deadline: Span, total: Option<u64>, low: Optio
     words.0
 }
 
+/// A command line with the two paths in their places.
+pub(crate) fn filled(argv: &[String], status: &str, data: &str) -> Vec<String> {
+    argv.iter().map(|word| word.replace("{status}", status).replace("{data}", data)).collect()
+}
+
 /// The command line of the scenario's own earlyoom. Reports every hour only: a periodic line is no evidence.
 pub(super) fn earlyoom_argv(earlyoom: &Earlyoom) -> Vec<String> {
     let mut words = Words(vec!["/usr/bin/earlyoom".into()]);

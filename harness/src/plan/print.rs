@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::argv::filled;
 use super::{
     Moment, Place, Plan, PlannedActor, PlannedEarlyoom, PlannedProtect, PlannedUnit, Release, UnitKind,
 };
@@ -130,14 +131,11 @@ fn write_protected(out: &mut String, protect: &PlannedProtect) -> std::fmt::Resu
 
 /// An actor's command line for somebody without a harness: nobody would end its wait, and paths are its own.
 fn typed(actor: &PlannedActor) -> Vec<String> {
-    let waits = |word: &&String| *word == "--wait" || word.starts_with("--wait-timeout=");
-    let words = actor.argv.iter().filter(|word| !waits(word));
-    words
-        .map(|word| {
-            word.replace("{status}", &format!("/run/{}.status", actor.id))
-                .replace("{data}", &format!("/var/tmp/{}", actor.id))
-        })
-        .collect()
+    let waits = |word: &String| word == "--wait" || word.starts_with("--wait-timeout=");
+    let mut argv =
+        filled(&actor.argv, &format!("/run/{}.status", actor.id), &format!("/var/tmp/{}", actor.id));
+    argv.retain(|word| !waits(word));
+    argv
 }
 
 fn seconds(us: u64) -> String {

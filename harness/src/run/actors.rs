@@ -21,6 +21,7 @@ use super::recorder::Recorder;
 use super::undo::{Step, Undo};
 use super::{Paths, text};
 use crate::cgroupfs::{self, CgroupDir, CgroupPath};
+use crate::plan::argv::filled;
 use crate::plan::{Place, Plan, PlannedActor, PlannedUnit, Release, UnitKind};
 use crate::record::Event;
 use crate::record::event::{ActorEnd, ActorStatus, Mark};
@@ -366,10 +367,7 @@ impl Setup<'_> {
     fn arguments(&self, actor: &PlannedActor) -> Vec<String> {
         let status = self.status_path(&actor.id).display().to_string();
         let data = self.data_dir().join(&actor.id).display().to_string();
-        actor.argv[1..]
-            .iter()
-            .map(|word| word.replace("{status}", &status).replace("{data}", &data))
-            .collect()
+        filled(&actor.argv[1..], &status, &data)
     }
 
     fn spawn(&self, actor: &PlannedActor) -> Result<Child, SetupError> {
