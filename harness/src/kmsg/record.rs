@@ -60,9 +60,6 @@ pub fn records(text: &[u8]) -> impl Iterator<Item = Record> {
 /// Undoes `\xNN`, once: the kernel escapes each byte below space, from 0x7f on, and the backslash, so a cgroup called
 /// `a\x2db` on disk is printed `a\x5cx2db` (`msg_add_ext_text`).
 fn unescape(text: &[u8]) -> Vec<u8> {
-    if !text.contains(&b'\\') {
-        return text.to_vec();
-    }
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((first, after)) = rest.split_first() {

@@ -64,8 +64,7 @@ pub fn run(plan: &Plan, paths: &Paths, systemd: &dyn Manager, undo: Undo, before
 /// Waits until the units and the cgroups of the run are gone, and returns those that are not.
 fn gone(plan: &Plan, paths: &Paths, systemd: &dyn Manager) -> Vec<String> {
     let tree = paths.cgroups.join(plan.slice.cgroup.trim_start_matches('/'));
-    let started = Instant::now();
-    loop {
+    patiently(GONE_WITHIN, || {
         let mut left = Vec::new();
         if tree.exists() {
             left.push(format!("cgroup {} still exists", plan.slice.cgroup));
@@ -76,7 +75,16 @@ fn gone(plan: &Plan, paths: &Paths, systemd: &dyn Manager) -> Vec<String> {
             }
             Err(error) => left.push(format!("units could not be listed: {}", chain(&error))),
         }
-        if left.is_empty() || started.elapsed() >= GONE_WITHIN {
+        left
+    })
+}
+
+/// Looks again and again until nothing is left or the time is over, and returns what was left last.
+fn patiently(within: Duration, look: impl Fn() -> Vec<String>) -> Vec<String> {
+    let started = Instant::now();
+    loop {
+        let left = look();
+        if left.is_empty() || started.elapsed() >= within {
             return left;
         }
         thread::sleep(LOOK_EVERY);
@@ -105,26 +113,19 @@ fn memory_back(paths: &Paths, before: &Before) -> Vec<String> {
     let Some(then) = before.memory else {
         return vec!["/proc/meminfo could not be read before the run".into()];
     };
-    let started = Instant::now();
-    loop {
+    patiently(BACK_WITHIN, || {
         let Some(now) = memory(&paths.root) else {
             return vec!["/proc/meminfo could not be read after the run".into()];
         };
         let missing = then.available.saturating_sub(now.available);
         let swapped = now.swap_used.saturating_sub(then.swap_used);
-        if missing <= OWN_LIFE && swapped <= OWN_LIFE {
-            return Vec::new();
+        let mut left = Vec::new();
+        if missing > OWN_LIFE {
+            left.push(format!("MemAvailable is {} MiB below what it was", missing >> 20));
         }
-        if started.elapsed() >= BACK_WITHIN {
-            let mut left = Vec::new();
-            if missing > OWN_LIFE {
-                left.push(format!("MemAvailable is {} MiB below what it was", missing >> 20));
-            }
-            if swapped > OWN_LIFE {
-                left.push(format!("swap use is {} MiB above what it was", swapped >> 20));
-            }
-            return left;
+        if swapped > OWN_LIFE {
+            left.push(format!("swap use is {} MiB above what it was", swapped >> 20));
         }
-        thread::sleep(LOOK_EVERY);
-    }
+        left
+    })
 }

@@ -222,9 +222,7 @@ pub fn start(
             let written = file.write_all(&line);
             let done = now_us();
             let before = pulse.last_tick_us.load(Ordering::Relaxed);
-            if before != 0 {
-                pulse.longest_silence_us.fetch_max(done - before, Ordering::Relaxed);
-            }
+            pulse.longest_silence_us.fetch_max(done - before, Ordering::Relaxed);
             pulse.last_tick_us.store(done, Ordering::Release);
             busy_us += done - at;
             summary.ticks += 1;
