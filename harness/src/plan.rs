@@ -18,6 +18,7 @@ pub use print::print;
 pub use resolve::plan;
 
 pub use crate::scenario::earlyoom::Moment;
+pub use crate::scenario::requires::SwapNeed;
 use crate::scenario::safety::Safety;
 use crate::systemd::Property;
 
@@ -95,6 +96,12 @@ pub struct Plan {
     pub baseline_us: u64,
     /// How long the stress is watched at most, µs.
     pub observe_us: u64,
+    /// How long the stress must be held at least for the claims to count, µs; 0 = the scenario does not say.
+    #[serde(default)]
+    pub hold_us: u64,
+    /// What the machine must have, and must still have when the stress is over.
+    #[serde(default)]
+    pub required: PlannedRequires,
     /// Time between samples, µs.
     pub sample_every_us: u64,
     /// The slice around everything the run makes in its own tree.
@@ -145,6 +152,15 @@ impl Plan {
     pub fn name_of(&self, path: &str) -> Option<&str> {
         self.watched.iter().find(|watched| watched.cgroup == path).map(|watched| watched.subject.as_str())
     }
+}
+
+/// What a machine must have throughout a run, as far as it can be read again after it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PlannedRequires {
+    /// Swap, on all devices.
+    pub swap: Option<SwapNeed>,
+    /// Units that must be active.
+    pub units: Vec<String>,
 }
 
 /// A unit that the run starts.
@@ -205,6 +221,9 @@ pub struct PlannedActor {
     pub release: Release,
     /// Time between that moment and its release, µs.
     pub delay_us: u64,
+    /// For a bystander: the time between two pieces of its work, µs; 0 = it works without pause, or is a balloon.
+    #[serde(default)]
+    pub every_us: u64,
     /// For a balloon: the most it will hold, bytes.
     pub total: Option<u64>,
     /// For a writer or reader: the size of its file, bytes.

@@ -20,12 +20,20 @@ pub use samples::Samples;
 /// The version of the record format. A reader refuses any other.
 pub const SCHEMA: u32 = 1;
 
+/// What was added to that version. From 1 on a record holds the times at which probes began, the limits and the machine as
+/// read again after the stress, the unit behind each daemon's line, and the states of processes; in a record of minor 0
+/// their absence says nothing.
+pub const MINOR: u32 = 1;
+
 /// The head of a record: what was about to be done, and on what machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Head {
     /// Always [`SCHEMA`].
     pub schema: u32,
+    /// [`MINOR`] of the writer; 0 where it is not said.
+    #[serde(default)]
+    pub minor: u32,
     /// The version of bulkhead that wrote it.
     pub tool_version: String,
     /// Wall clock at the start, Unix seconds.

@@ -344,7 +344,7 @@ mod tests {
         let mut head = Run { scenario: scenario.into(), twin: None, run: 1 }.head(None);
         head.plan = Some(plan);
         let result = AnswerResult::Answered { took_us: 31_400 };
-        let answer = Event::Answer { probe: 0, target: String::new(), result };
+        let answer = Event::Answer { probe: 0, target: String::new(), result, began_us: None };
         let samples = Samples {
             columns: vec!["host:swap.out".into()],
             at_us: vec![1, 2],

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::record::event::EndReason;
 use crate::record::store::{Store, StoreError};
-use crate::record::{Event, GuestFacts, Head, SCHEMA, Stamped};
+use crate::record::{Event, GuestFacts, Head, MINOR, SCHEMA, Stamped};
 use crate::run::clock::now_us;
 use crate::scenario::{Scenario, Twin, UnknownTwin};
 
@@ -75,6 +75,7 @@ impl Case {
         let must_hold = twin.map(|twin| twin.expects.iter().map(|expect| expect.id.to_string()).collect());
         Head {
             schema: SCHEMA,
+            minor: MINOR,
             tool_version: env!("CARGO_PKG_VERSION").into(),
             started: std::time::SystemTime::now()
                 .duration_since(std::time::UNIX_EPOCH)

@@ -157,7 +157,7 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn daemon_lines(&self, wanted: &str) -> Vec<&'a str> {
         self.all(|event| match event {
-            Event::DaemonLine { daemon, line } if daemon == wanted => Some(line.as_str()),
+            Event::DaemonLine { daemon, line, .. } if daemon == wanted => Some(line.as_str()),
             _ => None,
         })
         .into_iter()
@@ -179,7 +179,7 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn alive(&self, actor: &str) -> Option<u32> {
         self.find(|event| match event {
-            Event::ActorAlive { actor: id, pid } if id == actor => Some(*pid),
+            Event::ActorAlive { actor: id, pid, .. } if id == actor => Some(*pid),
             _ => None,
         })
         .map(|(_, pid)| pid)

@@ -92,6 +92,8 @@ pub struct KillClaim {
     pub at: Option<AtClaim>,
     /// The signal that must have ended it, where the scenario names one.
     pub signal: Option<i32>,
+    /// For [`Killer::Exit`]: the code that it must have exited with, where the scenario names one; else 0.
+    pub code: Option<i32>,
 }
 
 /// Peak usage that must have been seen, within a tolerance.

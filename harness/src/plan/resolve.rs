@@ -6,7 +6,7 @@ use super::argv::{argv, earlyoom_argv};
 use super::claims;
 use super::{
     Place, Plan, PlanError, PlannedActor, PlannedAnswer, PlannedDaemons, PlannedEarlyoom, PlannedProtect,
-    PlannedUnit, Question, Release, UnitKind, Watchdog, Watched,
+    PlannedRequires, PlannedUnit, Question, Release, UnitKind, Watchdog, Watched,
 };
 use crate::host::HostFacts;
 use crate::scenario::Scenario;
@@ -52,6 +52,11 @@ pub fn plan(scenario: &Scenario, twin: Option<&str>, host: &HostFacts, run: &str
         deadline_us: scenario.deadline.0,
         baseline_us: scenario.baseline.0,
         observe_us: scenario.observe.0,
+        hold_us: 0,
+        required: PlannedRequires {
+            swap: scenario.requires.swap,
+            units: scenario.requires.units.iter().map(ToString::to_string).collect(),
+        },
         sample_every_us: SAMPLE_EVERY_US,
         slice,
         reached: claims::reached(&scenario.reached, scenario, memory)?,
@@ -308,6 +313,7 @@ impl Resolver<'_> {
                 actor::Release::Stress => Release::Stress,
             },
             delay_us: actor.delay.0,
+            every_us: every_us(&actor.role),
             total,
             file,
             cold_text: actor.balloon().is_some_and(|balloon| balloon.text == actor::Text::Evictable),
@@ -406,6 +412,21 @@ impl Resolver<'_> {
             }
         }
         watched
+    }
+}
+
+/// The time between two pieces of a bystander's work, where the file does not say: its program's own default.
+fn every_us(role: &Role) -> u64 {
+    const BEAT_US: u64 = 20_000;
+    const PASS_US: u64 = 100_000;
+    const FORK_US: u64 = 1_000_000;
+    match role {
+        Role::Heartbeat(heartbeat) => heartbeat.every.0,
+        Role::TcpServer(_) | Role::Sleeper => BEAT_US,
+        Role::Writer(writer) => writer.every.map_or(PASS_US, |every| every.0),
+        Role::Reader(reader) => reader.every.map_or(PASS_US, |every| every.0),
+        Role::Forker(forker) => forker.every.map_or(FORK_US, |every| every.0),
+        Role::Balloon(_) | Role::Spinner(_) => 0,
     }
 }
 

@@ -32,7 +32,8 @@ pub enum Event {
         /// Its cgroup, as systemd reports it.
         cgroup: String,
     },
-    /// Limits of a declared cgroup, read back from the kernel.
+    /// Limits of a declared cgroup, read back from the kernel: when its unit was started, and again when the stress is
+    /// over. One that is gone by then is not read again.
     LimitsRead {
         /// The declared name, or `run` for the harness's own slice.
         cgroup: String,
@@ -73,12 +74,14 @@ pub enum Event {
         /// The page.
         status: ActorStatus,
     },
-    /// An actor was still the same running process when the run ended.
+    /// An actor was still the same process when the run ended: its pidfd says that it has not exited.
     ActorAlive {
         /// Actor id.
         actor: String,
         /// Process id.
         pid: u32,
+        /// Its state in `/proc/PID/stat` (`S`, `R`, `D`, `T` when stopped, …); none when it was not read.
+        state: Option<char>,
     },
     /// The kernel logged something about an OOM kill.
     KernelOom {
@@ -125,20 +128,39 @@ pub enum Event {
         probe: usize,
         /// What was asked.
         target: String,
-        /// How it went.
+        /// How it went. The event is recorded when the probe has ended.
         result: AnswerResult,
+        /// When the probe began, microseconds.
+        began_us: Option<u64>,
     },
     /// A line of a userspace OOM killer.
     DaemonLine {
         /// `systemd-oomd` or `earlyoom`.
         daemon: String,
+        /// The unit that logged it.
+        unit: Option<String>,
         /// The line, as logged.
         line: String,
     },
-    /// The logs of the followed daemons were read to their end.
+    /// The logs of the followed daemons were read to their end: up to a mark of the harness's own that went through the
+    /// journal after the stress.
     DaemonLogRead {
         /// How many lines they hold.
         lines: u64,
+    },
+    /// A followed daemon does not log what it does: its silence says nothing.
+    DaemonMuted {
+        /// Its unit.
+        unit: String,
+        /// What keeps its words out of the journal.
+        why: String,
+    },
+    /// What the scenario requires of the machine, read again when the stress was over.
+    MachineRead {
+        /// Bytes of swap, on all devices.
+        swap_total: Option<u64>,
+        /// `MemTotal`, bytes.
+        memory_total: Option<u64>,
     },
     /// A dump of `oomctl`.
     OomdDump {

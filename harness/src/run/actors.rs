@@ -187,7 +187,7 @@ impl Actors {
     /// Records which actors are still the same running process.
     pub fn record_alive(&self, recorder: &Recorder) {
         for actor in self.actors.iter().filter(|actor| !actor.ended && alive(actor.pid)) {
-            recorder.record(Event::ActorAlive { actor: actor.id.clone(), pid: actor.pid });
+            recorder.record(Event::ActorAlive { actor: actor.id.clone(), pid: actor.pid, state: None });
         }
     }
 

@@ -123,8 +123,12 @@ impl Daemons {
             Ok(lines) => {
                 let read = lines.len() as u64;
                 for line in lines {
-                    if let Some((daemon, _)) = self.units.iter().find(|(_, unit)| *unit == line.unit) {
-                        let event = Event::DaemonLine { daemon: (*daemon).to_owned(), line: line.message };
+                    if let Some((daemon, unit)) = self.units.iter().find(|(_, unit)| *unit == line.unit) {
+                        let event = Event::DaemonLine {
+                            daemon: (*daemon).to_owned(),
+                            unit: Some(unit.clone()),
+                            line: line.message,
+                        };
                         recorder.record_at(line.at_us, event);
                     }
                 }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::clock::now_us;
 use super::recorder::Recorder;
 use crate::plan::{PlannedAnswer, Question};
 use crate::record::Event;
@@ -31,12 +32,12 @@ pub fn start(
         let within = Duration::from_micros(answer.within_us);
         loop {
             let last = stop.load(Ordering::Acquire);
-            let began = Instant::now();
+            let (began, began_us) = (Instant::now(), Some(now_us()));
             let result = match answer.question {
                 Question::TcpBanner => banner(answer.address, within),
                 Question::SshLogin => login(answer.address, within),
             };
-            recorder.record(Event::Answer { probe, target: answer.target.clone(), result });
+            recorder.record(Event::Answer { probe, target: answer.target.clone(), result, began_us });
             if last {
                 return;
             }

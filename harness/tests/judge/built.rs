@@ -142,7 +142,7 @@ impl Run {
             self.answer(at * 1_000_000 + 1, AnswerResult::Answered { took_us: 31_000 });
         }
         self.killed_by_its_limit();
-        self.add(6_500_000, Event::ActorAlive { actor: "canary".into(), pid: CANARY });
+        self.add(6_500_000, Event::ActorAlive { actor: "canary".into(), pid: CANARY, state: Some('S') });
         self.add(6_900_000, Event::KernelLogDrained { records: 9 });
         self.add(7_000_000, Event::Ended { reason: EndReason::BalloonsEnded });
         self.add(8_000_000, Event::Cleanup { left: Vec::new() });
@@ -205,7 +205,9 @@ impl Run {
         });
         match end {
             Some(end) => self.add(DEATH, Event::ActorEnded { actor: "hog".into(), end }),
-            None => self.add(6_500_000, Event::ActorAlive { actor: "hog".into(), pid: HOG }),
+            None => {
+                self.add(6_500_000, Event::ActorAlive { actor: "hog".into(), pid: HOG, state: Some('S') })
+            }
         }
         let state = if end.is_some() { "dead" } else { "running" };
         self.unit(&unit, When::After, Some(running(state, result)));
@@ -270,13 +272,16 @@ impl Run {
     /// What earlyoom logs, line by line.
     pub(crate) fn earlyoom_says(&mut self, at_us: u64, lines: &[String]) {
         for line in lines {
-            self.add(at_us, Event::DaemonLine { daemon: "earlyoom".into(), line: line.clone() });
+            self.add(at_us, Event::DaemonLine { daemon: "earlyoom".into(), unit: None, line: line.clone() });
         }
     }
 
     /// One probe of what is protected.
     pub(crate) fn answer(&mut self, at_us: u64, result: AnswerResult) {
-        self.add(at_us, Event::Answer { probe: 0, target: "tcp-banner 127.0.0.1:22".into(), result });
+        self.add(
+            at_us,
+            Event::Answer { probe: 0, target: "tcp-banner 127.0.0.1:22".into(), result, began_us: None },
+        );
     }
 
     /// What a status page says at an edge.

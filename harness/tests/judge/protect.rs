@@ -119,7 +119,7 @@ fn an_actor_survives_as_the_same_running_process(
     let mut run = Run::claiming(SURVIVES);
     run.drop(|event| matches!(event, Event::ActorAlive { .. }));
     if let Some(pid) = alive {
-        run.add(6_500_000, Event::ActorAlive { actor: "canary".into(), pid });
+        run.add(6_500_000, Event::ActorAlive { actor: "canary".into(), pid, state: Some('S') });
     }
     if dead {
         run.add(5_500_000, Event::ActorEnded { actor: "canary".into(), end: ActorEnd::Signalled(9) });

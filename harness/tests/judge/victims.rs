@@ -82,7 +82,7 @@ fn oomd_may_kill_what_holds_nobody_else(#[case] path: &str, #[case] allowed: boo
     let path = path.replace("HOG", &hog).replace("WORK", &work);
     // The reason may name an allowed cgroup: what was killed stands in front of it.
     let line = format!("Killed {path} due to memory pressure for {hog} being 97.1% > 10.0% for > 5s");
-    run.add(5_350_000, Event::DaemonLine { daemon: "systemd-oomd".into(), line });
+    run.add(5_350_000, Event::DaemonLine { daemon: "systemd-oomd".into(), unit: None, line });
     let judgement = run.judged();
     let verdict = if allowed { Verdict::Pass } else { Verdict::Fail };
     let observed = &finding(&judgement, "only").observed;
@@ -97,7 +97,7 @@ fn whom_oomd_killed_is_said_by_name() {
     run.no_kernel_oom();
     let path = run.cgroup_of("hog");
     let line = format!("Killed {path} due to memory pressure for {path} being 97.1% > 10.0% for > 5s");
-    run.add(5_350_000, Event::DaemonLine { daemon: "systemd-oomd".into(), line });
+    run.add(5_350_000, Event::DaemonLine { daemon: "systemd-oomd".into(), unit: None, line });
     assert_eq!(finding(&run.judged(), "only").observed, "also killed: hog by systemd-oomd");
 }
 
@@ -107,7 +107,8 @@ fn whom_oomd_killed_is_said_by_name() {
 #[case::a_stranger_in_a_dry_run(300, true, Verdict::Pass)]
 fn earlyoom_may_kill_only_the_allowed(#[case] pid: u32, #[case] dry: bool, #[case] verdict: Verdict) {
     let mut run = Run::claiming(ONLY);
-    let mut say = |line: String| run.add(5_350_000, Event::DaemonLine { daemon: "earlyoom".into(), line });
+    let mut say =
+        |line: String| run.add(5_350_000, Event::DaemonLine { daemon: "earlyoom".into(), unit: None, line });
     if dry {
         say("dryrun mode enabled, will not kill anything".into());
     }
