@@ -2,8 +2,11 @@
 //!
 //! It reads nothing but the record. "Could not be observed" is its own verdict: it never becomes pass or fail.
 
+mod answers;
 mod attribution;
+mod conditions;
 mod earlyoom;
+mod gaps;
 mod kill;
 mod livelock;
 mod metric;
@@ -11,11 +14,12 @@ mod oomd;
 mod order;
 mod protect;
 mod reached;
+mod seen;
 mod survival;
 mod victims;
 mod view;
 
-use reports::outcome::Verdict;
+use reports::outcome::{Killer, Verdict};
 use reports::report::{Cleanup, Finding, Kill};
 use reports::units;
 
@@ -71,6 +75,7 @@ pub fn judge(record: &Record) -> Judgement {
     let view = View::new(record, plan);
     let kills = attribution::attribute(&view);
     let mut findings = vec![reached::judge(&view)];
+    findings.extend(conditions::judge(&view, &kills));
     findings.extend(plan.expectations.iter().map(|expectation| finding(&view, &kills, expectation)));
     findings.extend(protect::judge(&view));
     for finding in &mut findings {
@@ -78,7 +83,7 @@ pub fn judge(record: &Record) -> Judgement {
     }
     let (raw_verdict, raw_reason) = raw_verdict(&findings);
     let (verdict, reason) = if record.head.twin.is_some() {
-        twin_verdict(&findings, &record.head.must_fail, &record.head.must_hold)
+        twin_verdict(plan, &kills, &findings, &record.head.must_fail, &record.head.must_hold)
     } else {
         (raw_verdict, raw_reason)
     };
@@ -142,12 +147,26 @@ fn early_end(end: &EndReason) -> Option<(Verdict, String)> {
     }
 }
 
-/// The stress must have arrived; then one failure fails, and one unobserved claim keeps it from passing.
+/// Findings without which the others say nothing: the stress must have arrived, every actor must have done its work, and
+/// machine and limits must have stayed what they were.
+const GATES: [&str; 3] = [REACHED, conditions::ACTORS, conditions::UNCHANGED];
+
+/// Why nothing follows from a run; none when something does.
+fn closed_gate(findings: &[Finding]) -> Option<String> {
+    let gate = findings
+        .iter()
+        .filter(|finding| GATES.contains(&finding.id.as_str()))
+        .find(|finding| finding.verdict != Verdict::Pass)?;
+    Some(if gate.id == REACHED {
+        format!("the stress did not arrive: {}, wanted {}", gate.observed, gate.expected)
+    } else {
+        format!("{}: {}", gate.id, gate.observed)
+    })
+}
+
+/// Nothing follows behind a closed gate; then one failure fails, and one unobserved claim keeps it from passing.
 fn raw_verdict(findings: &[Finding]) -> (Verdict, Option<String>) {
-    if let Some(reached) = findings.iter().find(|finding| finding.id == REACHED)
-        && reached.verdict != Verdict::Pass
-    {
-        let reason = format!("the stress did not arrive: {}, wanted {}", reached.observed, reached.expected);
+    if let Some(reason) = closed_gate(findings) {
         return (Verdict::Inconclusive, Some(reason));
     }
     let verdict =
@@ -159,16 +178,30 @@ fn raw_verdict(findings: &[Finding]) -> (Verdict, Option<String>) {
     (verdict, reason)
 }
 
-/// A twin passes when every finding it must turn red is red; green is a failure, unobserved is neither.
+/// Actors of a twin that died of a signal which no claim speaks of: what they turned red is not the twin's doing.
+fn strangers_doing(plan: &Plan, kills: &[Kill]) -> Option<String> {
+    let claimed = |kill: &Kill| {
+        plan.expectations.iter().any(|expectation| match &expectation.claim {
+            Claim::Kill(claim) => Some(&claim.victim) == kill.actor.as_ref() && claim.by == Killer::Signal,
+            _ => false,
+        })
+    };
+    let kill = kills.iter().find(|kill| kill.killer == Killer::Signal && !claimed(kill))?;
+    let who = kill.actor.as_deref().unwrap_or(&kill.comm);
+    Some(format!("{who} was ended by a signal from outside: what is red is not the twin's doing"))
+}
+
+/// A twin passes when every finding it must turn red is red, for its own reason; green is a failure, unobserved is
+/// neither.
 fn twin_verdict(
+    plan: &Plan,
+    kills: &[Kill],
     findings: &[Finding],
     must_fail: &[String],
     must_hold: &[String],
 ) -> (Verdict, Option<String>) {
-    if let (Verdict::Inconclusive, reason) = raw_verdict(findings)
-        && findings.iter().any(|finding| finding.id == REACHED && finding.verdict != Verdict::Pass)
-    {
-        return (Verdict::Inconclusive, reason);
+    if let Some(reason) = closed_gate(findings).or_else(|| strangers_doing(plan, kills)) {
+        return (Verdict::Inconclusive, Some(reason));
     }
     let verdict_of = |id: &String| {
         findings

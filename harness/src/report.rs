@@ -310,6 +310,7 @@ mod tests {
             at_bytes: limit.map(|_| 512 << 20),
             after_ms: Some(2410),
             latency_us: None,
+            victims: Vec::new(),
             witnesses: Vec::new(),
         }
     }

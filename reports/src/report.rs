@@ -176,6 +176,9 @@ pub struct Kill {
     pub after_ms: Option<u64>,
     /// From the kernel's timestamp of the kill to the recorded event, in microseconds.
     pub latency_us: Option<u64>,
+    /// Everybody whom the same group kill (`memory.oom.group`) took, as the kernel names them: `comm (pid N)`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub victims: Vec<String>,
     /// Who was asked, and what each said.
     pub witnesses: Vec<Witness>,
 }

@@ -92,6 +92,7 @@ fn hog_killed() -> Kill {
         at_bytes: Some(512 * MIB),
         after_ms: Some(2_410),
         latency_us: Some(1_840),
+        victims: Vec::new(),
         witnesses: vec![
             witness(
                 "kernel log",
@@ -232,6 +233,7 @@ fn wrong_killer() -> Case {
         limit: None,
         at_bytes: Some(498 * MIB + 200_000),
         latency_us: None,
+        victims: Vec::new(),
         witnesses: vec![
             witness("kernel log", Agreement::Missing, "12 records lost to an overrun of the ring"),
             witness("memory.events", Agreement::Contradicts, "oom_kill stayed 0 in bulkhead-7f3a.slice"),

@@ -3,12 +3,17 @@
 use reports::outcome::Verdict;
 use reports::report::Finding;
 
+use super::view::Daemon;
 use super::{View, found};
 use crate::earlyoom::{Crossed, Left, Selection, crossed, is_dry_run, is_escalation, left, selection};
 use crate::plan::claim::{EarlyoomClaim, Threshold};
 
 pub(super) fn judge(view: &View<'_>, id: &str, claim: &EarlyoomClaim) -> Finding {
-    let lines = view.daemon_lines("earlyoom");
+    // The run's own, where it has one: the machine's does not speak for it.
+    let own = view.plan.daemons.earlyoom.as_ref().map(|own| own.unit.as_str());
+    let speaks = |unit: Option<&str>| own.is_none() || unit.is_none() || unit == own;
+    let lines = view.lines_by_unit(Daemon::Earlyoom).into_iter();
+    let lines: Vec<&str> = lines.filter(|(unit, _)| speaks(*unit)).map(|(_, line)| line).collect();
     let selections: Vec<Selection> = lines.iter().filter_map(|line| selection(line)).collect();
     let (verdict, observed) = observe(view, claim, &lines, &selections);
     let mut expected = format!("chooses {}", claim.selects.join(" or "));
@@ -30,8 +35,8 @@ fn observe(
     if lines.is_empty() {
         return (Verdict::Inconclusive, "earlyoom logged nothing".into());
     }
-    if selections.is_empty() && !view.daemon_logs_read() {
-        return (Verdict::Inconclusive, "its log was not read to the end".into());
+    if let Some(why) = view.unheard(Daemon::Earlyoom).filter(|_| selections.is_empty()) {
+        return (Verdict::Inconclusive, why);
     }
     if selections.is_empty() {
         return (Verdict::Fail, format!("chose nobody; its last words: {}", lines[lines.len() - 1]));

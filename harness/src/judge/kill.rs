@@ -3,6 +3,7 @@
 use reports::outcome::{Killer, Verdict};
 use reports::report::{Finding, Kill};
 
+use super::attribution::kernel_log::death_of;
 use super::{View, found, size};
 use crate::plan::claim::KillClaim;
 use crate::record::event::ActorEnd;
@@ -22,7 +23,7 @@ pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, claim: &KillClaim
 
 fn expected(claim: &KillClaim) -> String {
     let mut words = match claim.by {
-        Killer::Exit => format!("{} exits by itself", claim.victim),
+        Killer::Exit => format!("{} exits by itself with {}", claim.victim, claim.code.unwrap_or(0)),
         by => format!("{} killed by {by}", claim.victim),
     };
     if let Some(limit) = &claim.limit {
@@ -41,6 +42,10 @@ fn not_ended(view: &View<'_>, claim: &KillClaim) -> (Verdict, String) {
     let Some(actor) = view.actor(&claim.victim) else {
         return (Verdict::Inconclusive, format!("{} is not in the plan", claim.victim));
     };
+    if let Some(death) = death_of(view, actor, None) {
+        let words = format!("the kernel killed {} (pid {}), but its end was not seen", actor.id, death.pid);
+        return (Verdict::Inconclusive, words);
+    }
     if view.alive(&actor.id).is_none() {
         return (Verdict::Inconclusive, format!("{} was seen neither dead nor alive at the end", actor.id));
     }
@@ -65,11 +70,17 @@ fn ended(view: &View<'_>, claim: &KillClaim, kill: &Kill) -> (Verdict, String) {
     if kill.killer == Killer::Unknown {
         return (Verdict::Inconclusive, format!("{observed}: the witnesses do not agree on one killer"));
     }
+    if let (Killer::Exit, Killer::Exit, Some((_, ActorEnd::Exited(code)))) =
+        (claim.by, kill.killer, how_it_ended(view, claim))
+        && code != claim.code.unwrap_or(0)
+    {
+        return (Verdict::Fail, format!("{observed} with code {code}"));
+    }
     if kill.killer != claim.by || (claim.limit.is_some() && kill.limit.is_some() && kill.limit != claim.limit)
     {
         return (Verdict::Fail, observed);
     }
-    match (claim.signal, view.end(&claim.victim)) {
+    match (claim.signal, how_it_ended(view, claim)) {
         (Some(wanted), Some((_, ActorEnd::Signalled(signal)))) if signal != wanted => {
             return (Verdict::Fail, format!("{observed} with signal {signal}"));
         }
@@ -91,4 +102,8 @@ fn ended(view: &View<'_>, claim: &KillClaim, kill: &Kill) -> (Verdict, String) {
         (Some(_), None) => (Verdict::Inconclusive, format!("{observed}: its peak could not be read")),
         _ => (Verdict::Pass, observed),
     }
+}
+
+fn how_it_ended(view: &View<'_>, claim: &KillClaim) -> Option<(u64, ActorEnd)> {
+    view.how_it_ended(view.actor(&claim.victim)?)
 }

@@ -1,68 +1,212 @@
 //! Livelock, told from three signs together: between high and max, no progress, and nobody acts.
 //!
 //! PSI alone is not enough: a throttled but progressing cgroup shows it too. And a hog that stopped asking for
-//! memory is not livelocked, however full its cgroup is.
+//! memory is not livelocked, however full its cgroup is. The longest stretch that shows all signs counts, wherever in the
+//! stress it lies; the `MemoryHigh` of any cgroup around the hog throttles it.
 
 use reports::outcome::Verdict;
 use reports::report::Finding;
 
-use super::metric::{inside, statistic};
-use super::{View, found, size};
-use crate::plan::claim::{BoundKind, LivelockClaim, MetricClaim, Phase, Unit};
+use super::seen::hole;
+use super::{View, cgroup_path, found, is_below, size};
+use crate::plan::claim::{BoundKind, LivelockClaim, Phase};
 
-/// Progress below this fraction of the climb's own is none.
+/// Progress below this fraction of what it was before the band is none.
 const STALLED: f64 = 0.05;
-/// Share of time in which every task of the cgroup is stalled.
-const FULL: f64 = 0.80;
+/// Share of time in which tasks of the cgroup are stalled. `some`, not `full`: a neighbour that computes keeps `full` down.
+const WAITING: f64 = 0.80;
+/// A stretch that ends before the stress does is a livelock from this length on, µs.
+const LONG_US: u64 = 5_000_000;
+/// One that lasts to the end of the stress, from this one on, µs.
+const OPEN_US: u64 = 1_000_000;
 
 pub(super) fn judge(view: &View<'_>, id: &str, claim: &LivelockClaim) -> Finding {
     let sentence = format!("{} does not livelock", claim.cgroup);
     let expected = format!(
-        "not all at once: between high and max, progress below {} %, PSI full above {} %, nobody killed",
+        "not all at once: between high and max, progress below {} %, stalled for more than {} % of the time, nobody killed",
         STALLED * 100.0,
-        FULL * 100.0
+        WAITING * 100.0
     );
     let (verdict, observed) = observe(view, claim);
     found(id, sentence, verdict, expected, observed)
 }
 
-fn observe(view: &View<'_>, claim: &LivelockClaim) -> (Verdict, String) {
-    let Some(high) = claim.high else {
-        return (Verdict::Pass, format!("{} has no band between MemoryHigh and MemoryMax", claim.cgroup));
-    };
-    // Throttled with no limit above: nothing but the throttle will ever act.
-    let max = claim.max.unwrap_or(u64::MAX);
-    let cgroup = &claim.cgroup;
-    let current = inside(view, &format!("{cgroup}:memory.current"), Phase::Hold);
-    let in_band = current.iter().filter(|value| (high..max).contains(value)).count();
-    let progress = rate(view, &format!("{}:touched", claim.hog), Unit::Bytes, Phase::Hold);
-    let before = rate(view, &format!("{}:touched", claim.hog), Unit::Bytes, Phase::Climb);
-    let full = rate(view, &format!("{cgroup}:memory.pressure.full"), Unit::Duration, Phase::Hold);
-    let kills = view.delta(&format!("{cgroup}:memory.events.oom_kill"));
-    let (Some(progress), Some(before), Some(full), Some(kills), false) =
-        (progress, before, full, kills, current.is_empty())
-    else {
-        return (Verdict::Inconclusive, "a sign could not be observed after the stress arrived".into());
-    };
-    let share = progress / before.max(1.0);
-    let share_inside = in_band as f64 / current.len() as f64;
-    let words = format!(
-        "{:.0} % of samples between {} and {}, progress {:.1} % of before, PSI full {:.0} %, oom_kill +{kills}",
-        share_inside * 100.0,
-        size(high as f64),
-        claim.max.map_or("no limit".to_owned(), |max| size(max as f64)),
-        share * 100.0,
-        full * 100.0
-    );
-    let ended = view.end(&claim.hog).is_some();
-    if share_inside >= 0.9 && share < STALLED && full >= FULL && kills == 0 && !ended {
-        (Verdict::Fail, format!("livelock: {words}"))
-    } else {
-        (Verdict::Pass, words)
+/// A cgroup around the hog that throttles it.
+struct Band<'a> {
+    name: &'a str,
+    high: u64,
+    /// Throttled with no limit above, nothing but the throttle will ever act.
+    max: Option<u64>,
+}
+
+/// One sample of the stress.
+#[derive(Clone, Copy)]
+struct Point {
+    at: u64,
+    in_band: bool,
+    touched: u64,
+    stalled_us: u64,
+}
+
+/// A part of the stress in the band.
+struct Stretch {
+    from: u64,
+    to: u64,
+    progress: f64,
+    waiting: f64,
+}
+
+impl Stretch {
+    fn us(&self) -> u64 {
+        self.to - self.from
     }
 }
 
-fn rate(view: &View<'_>, metric: &str, unit: Unit, phase: Phase) -> Option<f64> {
-    let claim = MetricClaim { metric: metric.into(), unit, during: phase, bounds: Vec::new() };
-    statistic(view, &claim, BoundKind::MinRate, phase)
+fn observe(view: &View<'_>, claim: &LivelockClaim) -> (Verdict, String) {
+    let bands = match bands(view, claim) {
+        Ok(bands) if bands.is_empty() => {
+            return (Verdict::Pass, format!("{} has no band between MemoryHigh and MemoryMax", claim.cgroup));
+        }
+        Ok(bands) => bands,
+        Err(unseen) => return (Verdict::Inconclusive, unseen),
+    };
+    let mut open = None;
+    let mut words = Vec::new();
+    for band in &bands {
+        match longest(view, claim, band) {
+            Ok(Some(stretch)) => {
+                let said = say(band, &stretch);
+                if stretch.us() >= LONG_US || is_open(view, &stretch) {
+                    return (Verdict::Fail, format!("livelock: {said}"));
+                }
+                words.push(said);
+            }
+            Ok(None) => words.push(format!("never stalled between {}", edges(band))),
+            Err(unseen) => open = Some(unseen),
+        }
+    }
+    match open {
+        Some(unseen) => (Verdict::Inconclusive, unseen),
+        None => (Verdict::Pass, words.join("; ")),
+    }
+}
+
+fn edges(band: &Band<'_>) -> String {
+    let max = band.max.map_or("no limit".to_owned(), |max| size(max as f64));
+    format!("{} and {max} of {}", size(band.high as f64), band.name)
+}
+
+fn say(band: &Band<'_>, stretch: &Stretch) -> String {
+    format!(
+        "{:.1} s between {}, progress {:.1} % of before, stalled {:.0} % of the time, not killed",
+        stretch.us() as f64 / 1e6,
+        edges(band),
+        stretch.progress * 100.0,
+        stretch.waiting * 100.0
+    )
+}
+
+/// Whether a stretch lasts to the end of the stress: nobody acted for as long as anybody looked.
+fn is_open(view: &View<'_>, stretch: &Stretch) -> bool {
+    let over = view.window(Phase::Stress).map_or(u64::MAX, |(_, to)| to);
+    stretch.us() >= OPEN_US && stretch.to.saturating_add(view.pace_us()) >= over
+}
+
+/// Every cgroup around the hog with a `MemoryHigh`: its own by the claim, and those above it.
+fn bands<'a>(view: &View<'a>, claim: &'a LivelockClaim) -> Result<Vec<Band<'a>>, String> {
+    let mut bands: Vec<Band<'a>> = Vec::new();
+    bands.extend(claim.high.map(|high| Band { name: &claim.cgroup, high, max: claim.max }));
+    let Some(own) = cgroup_path(view.plan, &claim.cgroup) else {
+        return Err(format!("{} was not sampled", claim.cgroup));
+    };
+    let hog = view.actor(&claim.hog).map_or(own, |actor| actor.cgroup.as_str());
+    for (name, values) in view.limits() {
+        let limit = |file: &str| values.get(file).and_then(|value| value.parse::<u64>().ok());
+        let Some(high) = limit("memory.high").filter(|_| name != claim.cgroup) else { continue };
+        let max = limit("memory.max");
+        if name.starts_with('/') {
+            match view.plan.name_of(name) {
+                Some(known) if known == claim.cgroup || bands.iter().any(|band| band.name == known) => {}
+                Some(known) if is_below(hog, name) => bands.push(Band { name: known, high, max }),
+                None if is_below(hog, name) => {
+                    return Err(format!("{name} throttles at {}, and was not sampled", size(high as f64)));
+                }
+                _ => {}
+            }
+        } else if cgroup_path(view.plan, name).is_some_and(|path| is_below(hog, path)) {
+            bands.push(Band { name, high, max });
+        }
+    }
+    Ok(bands)
+}
+
+/// The longest part of the stress in which the hog was in the band, made no progress, had tasks stalled around it, and
+/// still wanted more.
+fn longest(view: &View<'_>, claim: &LivelockClaim, band: &Band<'_>) -> Result<Option<Stretch>, String> {
+    let points = points(view, claim, band);
+    let total = view.actor(&claim.hog).and_then(|actor| actor.total).unwrap_or(u64::MAX);
+    let before = progress_before(&points);
+    let mut best: Option<Stretch> = None;
+    for (index, first) in points.iter().enumerate().filter(|(_, point)| point.in_band) {
+        for last in points[index + 1..].iter().take_while(|point| point.in_band && point.touched < total) {
+            let us = last.at - first.at;
+            let rate = last.touched.saturating_sub(first.touched) as f64 / us.max(1) as f64;
+            let waiting = last.stalled_us.saturating_sub(first.stalled_us) as f64 / us.max(1) as f64;
+            let Some(progress) = before.map(|before| rate / before) else { continue };
+            let longer = best.as_ref().is_none_or(|best| us > best.us());
+            if longer && progress < STALLED && waiting >= WAITING {
+                best = Some(Stretch { from: first.at, to: last.at, progress, waiting });
+            }
+        }
+    }
+    let unseen = || {
+        ["memory.current", "memory.pressure.some"]
+            .map(|metric| format!("{}:{metric}", band.name))
+            .into_iter()
+            .chain([format!("{}:touched", claim.hog)])
+            .find_map(|metric| {
+                // A stall total has to be known at the ends only, the others throughout.
+                let kind = if metric.contains("pressure") { BoundKind::MaxRate } else { BoundKind::Max };
+                hole(view, &metric, kind, Phase::Stress).map(|why| format!("{metric}: {why}"))
+            })
+    };
+    match (best, unseen()) {
+        (None, Some(why)) => Err(why),
+        (None, None) if before.is_none() && points.iter().any(|point| point.in_band) => {
+            Err("it was in the band from the beginning: there is no progress to compare with".into())
+        }
+        (best, _) => Ok(best),
+    }
+}
+
+/// Bytes a µs that the hog took between its release and the band; none when it took nothing.
+fn progress_before(points: &[Point]) -> Option<f64> {
+    let first = points.first()?;
+    let entry = points.iter().find(|point| point.in_band).or(points.last())?;
+    let taken = entry.touched.checked_sub(first.touched).filter(|taken| *taken > 0)?;
+    Some(taken as f64 / (entry.at - first.at).max(1) as f64)
+}
+
+/// The samples of the stress while the hog lived, where all that is needed was read.
+fn points(view: &View<'_>, claim: &LivelockClaim, band: &Band<'_>) -> Vec<Point> {
+    let died = view.end(&claim.hog).map_or(u64::MAX, |(at, _)| at);
+    let column = |metric: String| view.series(&metric, Phase::Stress);
+    let current = column(format!("{}:memory.current", band.name));
+    let touched = column(format!("{}:touched", claim.hog));
+    let stalled = column(format!("{}:memory.pressure.some", band.name));
+    let at = |series: &[(u64, u64)], when: u64| {
+        series.binary_search_by_key(&when, |(at, _)| *at).ok().map(|index| series[index].1)
+    };
+    current
+        .iter()
+        .filter(|(when, _)| *when < died)
+        .filter_map(|(when, usage)| {
+            Some(Point {
+                at: *when,
+                in_band: *usage >= band.high && band.max.is_none_or(|max| *usage < max),
+                touched: at(&touched, *when)?,
+                stalled_us: at(&stalled, *when)?,
+            })
+        })
+        .collect()
 }

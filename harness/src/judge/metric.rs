@@ -1,13 +1,12 @@
 //! The claim that a metric stays within bounds in a part of the run.
 
-use balloon::status::Histogram;
 use reports::outcome::Verdict;
 use reports::report::Finding;
 use reports::units;
 
-use super::{View, found, size};
+use super::{View, answers, found, gaps, seen, size};
 use crate::plan::claim::{Bound, BoundKind, BoundValue, MetricClaim, Phase, Unit};
-use crate::record::event::{ActorStatus, AnswerResult, Mark};
+use crate::scenario::metric::Course;
 
 pub(super) fn judge(view: &View<'_>, id: &str, claim: &MetricClaim) -> Finding {
     let mut verdict = Verdict::Pass;
@@ -26,51 +25,72 @@ pub(super) fn judge(view: &View<'_>, id: &str, claim: &MetricClaim) -> Finding {
     found(id, sentence, verdict, expected.join("; "), observed.join("; "))
 }
 
+/// A statistic as far as it could be observed.
+pub(super) struct Observation {
+    /// What was seen of it.
+    pub(super) value: Option<f64>,
+    /// Why that may not be all of it.
+    pub(super) open: Option<String>,
+}
+
+impl Observation {
+    /// Nothing was seen of it.
+    pub(super) fn unseen(phase: Phase) -> Self {
+        Self { value: None, open: Some(format!("not observed in {}", phase_name(phase))) }
+    }
+}
+
 fn judge_bound(view: &View<'_>, claim: &MetricClaim, bound: &Bound) -> (Verdict, String, String) {
-    let rate = matches!(bound.kind, BoundKind::MinRate | BoundKind::MaxRate);
+    let rate = is_rate(bound.kind);
     let word = bound_word(bound.kind, claim.unit);
     let (limit, expected) = match bound.value {
         BoundValue::Absolute(value) => (Some(value), format!("{word} {}", shown(claim.unit, value, rate))),
         BoundValue::OfPhase { fraction, phase } => {
+            // A reference that was not seen whole is none.
             let reference = statistic(view, claim, bound.kind, phase);
+            let reference = reference.value.filter(|_| reference.open.is_none());
             let of = reference.map_or("not observed".to_owned(), |value| shown(claim.unit, value, rate));
             let words = format!("{word} {} % of {} ({of})", fraction * 100.0, phase_name(phase));
             (reference.map(|value| value * fraction), words)
         }
     };
-    match (statistic(view, claim, bound.kind, claim.during), limit) {
-        (Some(value), Some(limit)) => {
-            let held = allowed(bound.kind, value, limit);
-            let latency = claim.unit == Unit::Duration && !rate && bound.kind == BoundKind::Max;
-            let observed = shown(claim.unit, value, rate);
-            match view.starvation().filter(|_| !held && latency) {
-                // A latency that the host of the VM made says nothing about the guest.
-                Some(why) => (Verdict::Inconclusive, expected, format!("{observed}, {why}")),
-                None if held => (Verdict::Pass, expected, observed),
-                None => (Verdict::Fail, expected, observed),
-            }
+    let seen = statistic(view, claim, bound.kind, claim.during);
+    let (Some(value), Some(limit)) = (seen.value, limit) else {
+        let unseen = seen.open.unwrap_or_else(|| format!("not observed in {}", phase_name(claim.during)));
+        return (Verdict::Inconclusive, expected, unseen);
+    };
+    let held = allowed(bound.kind, value, limit);
+    let observed = shown(claim.unit, value, rate);
+    let latency = claim.unit == Unit::Duration && !rate && bound.kind == BoundKind::Max;
+    match (view.starvation().filter(|_| !held && latency), seen.open) {
+        // A latency that the host of the VM made says nothing about the guest.
+        (Some(why), _) => (Verdict::Inconclusive, expected, format!("{observed}, {why}")),
+        (None, Some(why)) if !is_settled(&claim.metric, bound.kind, held) => {
+            (Verdict::Inconclusive, expected, format!("{observed} as far as was seen; {why}"))
         }
-        _ => (Verdict::Inconclusive, expected, unobserved(view, claim)),
+        (None, _) if held => (Verdict::Pass, expected, observed),
+        (None, _) => (Verdict::Fail, expected, observed),
     }
 }
 
-/// How much of a phase could be seen.
-fn unobserved(view: &View<'_>, claim: &MetricClaim) -> String {
-    let phase = phase_name(claim.during);
-    match (inside(view, &claim.metric, claim.during).len(), rows(view, claim.during)) {
-        (read @ 1.., rows) if read < rows => format!("read in only {read} of {rows} samples of {phase}"),
-        _ => format!("not observed in {phase}"),
+/// Whether what was not seen could not change the outcome: a maximum can only be higher than what was seen of it, a
+/// minimum only lower, and a counter only have counted more.
+fn is_settled(metric: &str, kind: BoundKind, held: bool) -> bool {
+    match kind {
+        BoundKind::Max | BoundKind::Min => !held,
+        BoundKind::MaxDelta | BoundKind::MaxRate => only_rises(metric) && !held,
+        BoundKind::MinDelta | BoundKind::MinRate => only_rises(metric) && held,
     }
 }
 
-/// How many samples were taken in a phase, whatever they hold.
-fn rows(view: &View<'_>, phase: Phase) -> usize {
-    let Some((from, to)) = view.window(phase) else { return 0 };
-    view.record.samples.at_us.iter().filter(|at| (from..=to).contains(*at)).count()
+/// Whether a metric never falls.
+fn only_rises(metric: &str) -> bool {
+    matches!(seen::course(metric), Course::Counter | Course::Peak)
 }
 
-/// Of a hundred samples of a phase so many must be readable: what happens in the others is not known.
-const READABLE_PERCENT: usize = 80;
+fn is_rate(kind: BoundKind) -> bool {
+    matches!(kind, BoundKind::MinRate | BoundKind::MaxRate)
+}
 
 /// Whether a value is on the allowed side.
 pub(super) fn allowed(kind: BoundKind, value: f64, limit: f64) -> bool {
@@ -80,36 +100,49 @@ pub(super) fn allowed(kind: BoundKind, value: f64, limit: f64) -> bool {
     }
 }
 
-/// One number from the samples of a phase; none when they do not carry it.
-pub(super) fn statistic(view: &View<'_>, claim: &MetricClaim, kind: BoundKind, phase: Phase) -> Option<f64> {
+/// One number from a phase, as far as it was seen.
+pub(super) fn statistic(view: &View<'_>, claim: &MetricClaim, kind: BoundKind, phase: Phase) -> Observation {
     if let Some(actor) = claim.metric.strip_suffix(":gap.p99") {
-        return gap_p99_us(view, actor, phase);
+        return gaps::p99(view, actor, phase);
+    }
+    if let (Some(actor), BoundKind::Max) = (claim.metric.strip_suffix(":gap.max"), kind) {
+        return gaps::longest(view, actor, phase);
     }
     if let Some(probe) = claim.metric.strip_prefix("protect:answer.") {
-        return answer_us(view, probe.parse::<usize>().ok()?.checked_sub(1)?, kind, phase);
+        let index = probe.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        return index
+            .map_or_else(|| Observation::unseen(phase), |index| answers::latency(view, index, kind, phase));
     }
-    let inside = inside(view, &claim.metric, phase);
-    if inside.len() * 100 < rows(view, phase) * READABLE_PERCENT {
-        return None;
-    }
-    let series = view.series(&claim.metric, phase);
-    match kind {
-        BoundKind::Max | BoundKind::Min => {
-            let inside = inside.into_iter();
-            let worst = if kind == BoundKind::Max { inside.max() } else { inside.min() };
-            worst.map(|value| value as f64)
+    let open = seen::hole(view, &claim.metric, kind, phase);
+    let value = match kind {
+        // The first reading after the end has what rose up to it.
+        BoundKind::Max if only_rises(&claim.metric) => {
+            view.series(&claim.metric, phase).into_iter().map(|(_, value)| value as f64).reduce(f64::max)
         }
+        BoundKind::Max => inside(view, &claim.metric, phase).into_iter().max().map(|value| value as f64),
+        BoundKind::Min => inside(view, &claim.metric, phase).into_iter().min().map(|value| value as f64),
         BoundKind::MaxDelta | BoundKind::MinDelta => {
-            let (&(_, first), &(_, last)) = (series.first()?, series.last()?);
-            (series.len() > 1).then_some(last as f64 - first as f64)
+            growth(view, &claim.metric, phase).map(|(grown, _)| grown)
         }
-        BoundKind::MaxRate | BoundKind::MinRate => {
-            let ((start, first), (end, last)) = (*series.first()?, *series.last()?);
-            let seconds = end.checked_sub(start).filter(|us| *us > 0)? as f64 / 1e6;
-            let scale = if claim.unit == Unit::Duration { 1e6 } else { 1.0 };
-            Some((last as f64 - first as f64) / scale / seconds)
-        }
-    }
+        BoundKind::MaxRate | BoundKind::MinRate => rate(view, claim, phase, open.is_some()),
+    };
+    Observation { value, open }
+}
+
+/// How much a metric grew over a phase, and between which two samples, µs.
+fn growth(view: &View<'_>, metric: &str, phase: Phase) -> Option<(f64, u64)> {
+    let series = view.series(metric, phase);
+    let ((start, first), (end, last)) = (*series.first()?, *series.last()?);
+    (series.len() > 1).then_some((last as f64 - first as f64, end.saturating_sub(start)))
+}
+
+/// Growth a second. Of a phase that was seen in part alone, what is known to have grown in the whole of it.
+fn rate(view: &View<'_>, claim: &MetricClaim, phase: Phase, in_part: bool) -> Option<f64> {
+    let (grown, between) = growth(view, &claim.metric, phase)?;
+    let whole = view.window(phase).map_or(0, |(from, to)| to.saturating_sub(from));
+    let us = if in_part { between.max(whole) } else { between };
+    let scale = if claim.unit == Unit::Duration { 1e6 } else { 1.0 };
+    (us > 0).then(|| grown / scale / (us as f64 / 1e6))
 }
 
 /// The samples of a gauge inside a phase; those around it belong to the phases around it.
@@ -117,57 +150,6 @@ pub(super) fn inside(view: &View<'_>, metric: &str, phase: Phase) -> Vec<u64> {
     let Some((from, to)) = view.window(phase) else { return Vec::new() };
     let series = view.series(metric, phase);
     series.into_iter().filter(|(at, _)| (from..=to).contains(at)).map(|(_, value)| value).collect()
-}
-
-/// The 99th percentile of an actor's wake-up gaps in a phase, from its histogram at the two edges.
-fn gap_p99_us(view: &View<'_>, actor: &str, phase: Phase) -> Option<f64> {
-    let (start, end) = edges(view, phase)?;
-    let later = view.status(actor, end)?;
-    let gaps = match start {
-        Some(mark) => histogram(later)?.since(&histogram(view.status(actor, mark)?)?),
-        None => histogram(later)?,
-    };
-    gaps.p(0.99).map(|ns| ns as f64 / 1e3)
-}
-
-fn histogram(status: &ActorStatus) -> Option<Histogram> {
-    Some(Histogram { counts: status.gaps.as_slice().try_into().ok()? })
-}
-
-/// The marks between which a phase lies; no first mark = from the beginning.
-fn edges(view: &View<'_>, phase: Phase) -> Option<(Option<Mark>, Mark)> {
-    view.window(phase)?;
-    let hold = view.mark(Mark::Hold).is_some();
-    Some(match phase {
-        Phase::Run => (None, Mark::Settle),
-        Phase::Baseline => (Some(Mark::Baseline), Mark::Climb),
-        Phase::Climb => (Some(Mark::Climb), if hold { Mark::Hold } else { Mark::Settle }),
-        Phase::Hold => (Some(Mark::Hold), Mark::Settle),
-        Phase::Stress => (Some(Mark::Climb), Mark::Settle),
-    })
-}
-
-/// The largest (for an upper bound) or smallest latency of an answer probe in a phase. The first answer of all is left
-/// out: it pays for what nobody had asked for since the machine booted.
-fn answer_us(view: &View<'_>, probe: usize, kind: BoundKind, phase: Phase) -> Option<f64> {
-    let (from, to) = view.window(phase)?;
-    let took = view
-        .answers(probe)
-        .into_iter()
-        .filter_map(|(at, result)| match result {
-            AnswerResult::Answered { took_us } => Some((at, *took_us)),
-            AnswerResult::Late { waited_us } => Some((at, *waited_us)),
-            AnswerResult::Refused { .. } => Some((at, u64::MAX)),
-            AnswerResult::Penalised { .. } => None,
-        })
-        .skip(1)
-        .filter(|(at, _)| (from..=to).contains(at))
-        .map(|(_, took)| took);
-    match kind {
-        BoundKind::Max => took.max().map(|us| us as f64),
-        BoundKind::Min => took.min().map(|us| us as f64),
-        BoundKind::MaxDelta | BoundKind::MinDelta | BoundKind::MaxRate | BoundKind::MinRate => None,
-    }
 }
 
 fn bound_word(kind: BoundKind, unit: Unit) -> &'static str {

@@ -1,14 +1,13 @@
 //! The claim that actors were killed in this order.
 //!
 //! The kernel's own times decide where it logged the kills: two deaths within one beat of the run loop are recorded in the
-//! order in which they are looked for. Who killed them is another claim's business.
+//! order in which they are looked for. Which killer it was is another claim's business, but it must be known.
 
 use reports::outcome::{Killer, Verdict};
 use reports::report::{Finding, Kill};
 
+use super::attribution::kernel_log::death_of;
 use super::{View, found};
-use crate::kmsg::oom::OomEvent;
-use crate::record::Event;
 
 /// What became of an actor.
 enum Fate {
@@ -16,7 +15,7 @@ enum Fate {
     Killed(u64),
     /// Seen alive at the end, or gone by itself.
     Spared,
-    /// Seen neither dead nor alive.
+    /// Seen neither dead nor alive, or ended by nobody knows whom.
     Unseen,
 }
 
@@ -34,7 +33,7 @@ pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, order: &[String])
     let names: Vec<&str> = killed.iter().map(|(_, actor)| *actor).collect();
     let mut observed = if names.is_empty() { "nobody was killed".into() } else { names.join(", then ") };
     let verdict = if !unseen.is_empty() {
-        observed += &format!("; seen neither dead nor alive: {}", unseen.join(", "));
+        observed += &format!("; not explained or not seen: {}", unseen.join(", "));
         Verdict::Inconclusive
     } else if names.iter().eq(order.iter()) {
         Verdict::Pass
@@ -44,20 +43,16 @@ pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, order: &[String])
     found(id, "the cheap ones die first".into(), verdict, order.join(", then "), observed)
 }
 
-fn fate(view: &View<'_>, kills: &[Kill], actor: &str) -> Fate {
-    match (kills.iter().find(|kill| kill.actor.as_deref() == Some(actor)), view.end(actor)) {
+fn fate(view: &View<'_>, kills: &[Kill], id: &str) -> Fate {
+    match (kills.iter().find(|kill| kill.actor.as_deref() == Some(id)), view.end(id)) {
         (Some(kill), _) if kill.killer == Killer::Exit => Fate::Spared,
-        (Some(kill), Some((reaped, _))) => Fate::Killed(logged(view, kill.pid).unwrap_or(reaped)),
-        _ if view.alive(actor).is_some() => Fate::Spared,
+        // What nobody explains may have come from anybody.
+        (Some(kill), _) if matches!(kill.killer, Killer::Unknown | Killer::Signal) => Fate::Unseen,
+        (Some(_), Some((reaped, _))) => {
+            let death = view.actor(id).and_then(|actor| death_of(view, actor, Some(reaped)));
+            Fate::Killed(death.map_or(reaped, |death| death.at_us))
+        }
+        _ if view.alive(id).is_some() => Fate::Spared,
         _ => Fate::Unseen,
     }
-}
-
-/// When the kernel logged the kill of a process, µs.
-fn logged(view: &View<'_>, wanted: u32) -> Option<u64> {
-    view.find(|event| match event {
-        Event::KernelOom { logged_us, oom: OomEvent::Killed { pid, .. }, .. } if *pid == wanted => *logged_us,
-        _ => None,
-    })
-    .map(|(_, at)| at)
 }

@@ -3,7 +3,9 @@
 use reports::outcome::Verdict;
 use reports::report::Finding;
 
+use super::answers::{Probe, during, hole, probes};
 use super::{PROTECTED_ANSWERS, PROTECTED_UNCHANGED, View, found};
+use crate::plan::claim::Phase;
 use crate::record::event::{AnswerResult, Mark, UnitState, When};
 
 pub(super) fn judge(view: &View<'_>) -> Vec<Finding> {
@@ -25,6 +27,12 @@ fn unchanged(view: &View<'_>) -> Finding {
         match (view.unit(unit, When::Before), view.unit(unit, When::After)) {
             // What was not up before can have come to no harm: nothing was protected.
             (Some(Some(before)), _) if before.active != "active" => unseen.push(unit.as_str()),
+            // Nothing that identifies it was read: the same nothing twice is no proof.
+            (Some(Some(before)), Some(Some(after)))
+                if before.invocation_id.is_none() && after.invocation_id.is_none() =>
+            {
+                unseen.push(unit.as_str());
+            }
             (Some(Some(before)), Some(Some(after))) => {
                 changed.extend(difference(before, after).map(|what| format!("{unit}: {what}")));
             }
@@ -67,15 +75,18 @@ fn answers(view: &View<'_>) -> Finding {
     let mut expected = Vec::new();
     for (index, answer) in view.plan.protect.answers.iter().enumerate() {
         expected.push(format!("{} within {:.1} s", answer.target, answer.within_us as f64 / 1e6));
-        let timed = view.answers(index);
-        let results: Vec<&AnswerResult> = timed.iter().map(|(_, result)| *result).collect();
-        let (mut one, mut words) = judge_probe(&results, answer.within_us);
-        if one == Verdict::Fail && unsteady(view, &timed, answer.within_us) {
+        let all = probes(view, index);
+        let (mut one, mut words) = judge_probe(&all, answer.within_us);
+        if one == Verdict::Fail && unsteady(view, &all, answer.within_us) {
             one = Verdict::Inconclusive;
             words += "; and it was not steady before the stress, either";
         }
-        let late = results.iter().all(|result| !matches!(result, AnswerResult::Refused { .. }));
+        let late = all.iter().all(|probe| !matches!(probe.result, AnswerResult::Refused { .. }));
         if let (Verdict::Fail, true, Some(why)) = (one, late, view.starvation()) {
+            one = Verdict::Inconclusive;
+            words += &format!("; {why}");
+        }
+        if let (Verdict::Pass, Some(why)) = (one, unheard_in_the_stress(view, index, &all)) {
             one = Verdict::Inconclusive;
             words += &format!("; {why}");
         }
@@ -91,21 +102,29 @@ fn answers(view: &View<'_>) -> Finding {
     )
 }
 
-/// Whether a probe was missed already in the baseline: then a miss under stress says nothing about the stress.
-fn unsteady(view: &View<'_>, answers: &[(u64, &AnswerResult)], within_us: u64) -> bool {
-    let Some(climb) = view.mark(Mark::Climb) else { return false };
-    answers
-        .iter()
-        .filter(|(at, _)| *at < climb)
-        .any(|(_, result)| judge_probe(&[*result], within_us).0 == Verdict::Fail)
+/// Why the answers say nothing of the stress: what was answered before it or after it does not count.
+fn unheard_in_the_stress(view: &View<'_>, index: usize, all: &[Probe<'_>]) -> Option<String> {
+    let answered = during(view, all, Phase::Stress).into_iter().filter(|probe| probe.is_answer()).count();
+    if answered == 0 {
+        return Some("it answered nobody while the stress was on".into());
+    }
+    hole(view, index, all, Phase::Stress)
 }
 
-fn judge_probe(results: &[&AnswerResult], within_us: u64) -> (Verdict, String) {
+/// Whether a probe was missed already in the baseline: then a miss under stress says nothing about the stress.
+fn unsteady(view: &View<'_>, all: &[Probe<'_>], within_us: u64) -> bool {
+    let Some(climb) = view.mark(Mark::Climb) else { return false };
+    all.iter()
+        .filter(|probe| probe.ended < climb)
+        .any(|probe| judge_probe(&[*probe], within_us).0 == Verdict::Fail)
+}
+
+fn judge_probe(probes: &[Probe<'_>], within_us: u64) -> (Verdict, String) {
     let mut worst = 0;
     let mut answered = 0;
     let mut penalised = 0;
-    for result in results {
-        match result {
+    for probe in probes {
+        match probe.result {
             AnswerResult::Answered { took_us } if *took_us <= within_us => {
                 worst = worst.max(*took_us);
                 answered += 1;

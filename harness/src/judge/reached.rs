@@ -4,9 +4,10 @@ use reports::outcome::Verdict;
 use reports::report::Finding;
 
 use super::metric::{self, show};
-use super::{REACHED, View, found};
-use crate::plan::claim::{BoundKind, Phase};
+use super::{REACHED, View, found, seen};
+use crate::plan::claim::BoundKind;
 use crate::record::event::Mark;
+use crate::scenario::metric::Course;
 
 pub(super) fn judge(view: &View<'_>) -> Finding {
     let reached = &view.plan.reached;
@@ -29,24 +30,33 @@ fn observe(view: &View<'_>) -> (Verdict, String) {
     let Some(climb) = view.mark(Mark::Climb) else {
         return (Verdict::Inconclusive, "the balloons were never released".into());
     };
-    let series = view.series(&reached.metric, Phase::Stress);
+    let all: Vec<(u64, u64)> = view.record.samples.series(&reached.metric).collect();
+    let before = all.iter().rfind(|(at, _)| *at <= climb).map(|(_, value)| *value);
+    let counts = seen::course(&reached.metric) == Course::Counter;
+    let Some(rest) = before else {
+        return (Verdict::Inconclusive, "not read before the balloons were released".into());
+    };
+    // What a counter has counted before the stress is none of the stress's.
+    let of_the_stress = |value: u64| if counts { value.saturating_sub(rest) } else { value };
+    let there = |value: u64| metric::allowed(reached.kind, of_the_stress(value) as f64, reached.value);
+    if there(rest) {
+        let words = format!("{} already before the balloons were released", show(reached.unit, rest as f64));
+        return (Verdict::Inconclusive, words);
+    }
     // The record's last sample is taken after the witnesses settled, so a kill between two ticks is not missed.
-    let late = view.record.samples.series(&reached.metric).last();
-    let hit = series
-        .iter()
-        .chain(late.iter())
-        .find(|(at, value)| *at >= climb && metric::allowed(reached.kind, *value as f64, reached.value));
-    match hit {
-        Some((at, value)) if at - climb <= reached.within_us => {
-            let after = (at - climb) as f64 / 1e6;
-            (Verdict::Pass, format!("{} after {after:.2} s", show(reached.unit, *value as f64)))
-        }
+    let stress = || all.iter().filter(|(at, _)| *at >= climb).copied();
+    match stress().find(|(_, value)| there(*value)) {
         Some((at, value)) => {
+            let value = show(reached.unit, of_the_stress(value) as f64);
             let after = (at - climb) as f64 / 1e6;
-            (Verdict::Fail, format!("{} only after {after:.2} s", show(reached.unit, *value as f64)))
+            if at - climb <= reached.within_us {
+                (Verdict::Pass, format!("{value} after {after:.2} s"))
+            } else {
+                (Verdict::Fail, format!("{value} only after {after:.2} s"))
+            }
         }
         None => {
-            let values = series.iter().map(|(_, value)| *value);
+            let values = stress().map(|(_, value)| of_the_stress(value));
             let (best, word) = match reached.kind {
                 BoundKind::Max => (values.min(), "at least"),
                 _ => (values.max(), "at most"),

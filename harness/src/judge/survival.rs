@@ -3,16 +3,17 @@
 use reports::outcome::Verdict;
 use reports::report::Finding;
 
+use super::attribution::kernel_log::death_of;
 use super::{View, found};
 
 pub(super) fn judge(view: &View<'_>, id: &str, actors: &[String]) -> Finding {
     let mut dead = Vec::new();
     let mut unseen = Vec::new();
     for actor in actors {
-        match (view.alive(actor), view.pid(actor), view.end(actor)) {
-            (Some(now), Some(then), _) if now == then => {}
-            (_, _, Some((_, end))) => dead.push(format!("{actor} ({end:?})")),
-            _ => unseen.push(actor.clone()),
+        match fate(view, actor) {
+            Fate::Running => {}
+            Fate::Not(words) => dead.push(words),
+            Fate::Unseen => unseen.push(actor.clone()),
         }
     }
     let (verdict, observed) = if !dead.is_empty() {
@@ -24,4 +25,27 @@ pub(super) fn judge(view: &View<'_>, id: &str, actors: &[String]) -> Finding {
     };
     let names = actors.join(", ");
     found(id, format!("{names} outlive the stress"), verdict, format!("{names} alive at the end"), observed)
+}
+
+enum Fate {
+    Running,
+    /// In words.
+    Not(String),
+    Unseen,
+}
+
+fn fate(view: &View<'_>, id: &str) -> Fate {
+    if let Some((_, end)) = view.end(id) {
+        return Fate::Not(format!("{id} ({end:?})"));
+    }
+    // The kernel kills before anybody can see it: its log outranks a look that was taken before.
+    if let Some(death) = view.actor(id).and_then(|actor| death_of(view, actor, None)) {
+        return Fate::Not(format!("{id} (killed by the kernel, pid {})", death.pid));
+    }
+    match (view.alive(id), view.state(id)) {
+        (Some(_), Some('T' | 't')) => Fate::Not(format!("{id} (stopped, not running)")),
+        (Some(now), _) if view.pid(id) == Some(now) => Fate::Running,
+        (None, Some('Z' | 'X' | 'x')) => Fate::Not(format!("{id} (a zombie)")),
+        _ => Fate::Unseen,
+    }
 }

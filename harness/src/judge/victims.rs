@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 use reports::outcome::{Killer, Verdict};
 use reports::report::{Finding, Kill};
 
-use super::view::KernelLog;
+use super::attribution::alone;
+use super::attribution::kernel_log::{death_of, deaths};
+use super::view::{Daemon, KernelLog};
 use super::{View, found, is_below};
 use crate::kmsg::oom::OomEvent;
+use crate::plan::claim::Claim;
 use crate::record::Event;
 
 pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, allowed: &[String]) -> Finding {
@@ -25,23 +28,29 @@ fn observe(view: &View<'_>, kills: &[Kill], allowed: &[String]) -> (Verdict, Str
     if !strangers.is_empty() {
         return (Verdict::Fail, format!("also killed: {}", strangers.join(", ")));
     }
-    let by_oom = |kill: &&Kill| {
-        matches!(kill.killer, Killer::Memcg | Killer::Global | Killer::SystemdOomd | Killer::Earlyoom)
-    };
+    let not_allowed = |kill: &&Kill| kill.actor.as_ref().is_some_and(|actor| !allowed.contains(actor));
     let others: Vec<String> = kills
         .iter()
-        .filter(by_oom)
+        .filter(|kill| {
+            matches!(kill.killer, Killer::Memcg | Killer::Global | Killer::SystemdOomd | Killer::Earlyoom)
+        })
+        .filter(not_allowed)
         .filter_map(|kill| kill.actor.clone())
-        .filter(|actor| !allowed.contains(actor))
         .collect();
     if !others.is_empty() {
         return (Verdict::Fail, format!("also killed: {}", others.join(", ")));
     }
-    if unheard_daemon(view) {
-        return (Verdict::Inconclusive, "an OOM daemon runs here whose log could not be read".into());
+    if let Some(words) = unexplained(view, kills, allowed) {
+        return (Verdict::Inconclusive, words);
     }
-    let Some(counted) = view.delta("host:oom_kill") else {
-        return (Verdict::Inconclusive, "/proc/vmstat oom_kill could not be read".into());
+    if let Some(why) =
+        [Daemon::SystemdOomd, Daemon::Earlyoom].into_iter().find_map(|daemon| view.unheard(daemon))
+    {
+        return (Verdict::Inconclusive, format!("an OOM daemon may have killed unheard: {why}"));
+    }
+    let Some(counted) = view.grown("host:oom_kill") else {
+        let words = "/proc/vmstat oom_kill was not read from before the stress to after it";
+        return (Verdict::Inconclusive, words.into());
     };
     let explained = explained_kills(view, kills, allowed);
     if counted > explained {
@@ -62,32 +71,48 @@ fn observe(view: &View<'_>, kills: &[Kill], allowed: &[String]) -> (Verdict, Str
     (Verdict::Pass, words + gaps)
 }
 
-/// Processes outside the allowed actors that the kernel log or a daemon says were killed.
-fn strangers(view: &View<'_>, allowed: &[String]) -> Vec<String> {
-    let ours =
-        |pid: u32, cgroup: Option<&str>| {
-            view.plan.actors.iter().filter(|actor| allowed.contains(&actor.id)).any(|actor| {
-                view.pid(&actor.id) == Some(pid) || cgroup.is_some_and(|path| path == actor.cgroup)
-            })
-        };
-    let memcg_of = |pid: u32| {
-        view.find(|event| match event {
-            Event::KernelOom { oom: OomEvent::Summary { pid: of, task_memcg, .. }, .. } if *of == pid => {
-                Some(task_memcg.as_str())
-            }
-            _ => None,
+/// Actors besides the allowed ones whose end nobody explains, or of whom neither an end nor life at the end was seen.
+fn unexplained(view: &View<'_>, kills: &[Kill], allowed: &[String]) -> Option<String> {
+    let claimed = |actor: &str| {
+        view.plan.expectations.iter().any(|expectation| {
+            matches!(&expectation.claim, Claim::Kill(claim) if claim.victim == actor && claim.by == Killer::Signal)
         })
-        .map(|(_, path)| path)
     };
-    let killed = view.all(|event| match event {
-        Event::KernelOom { oom: OomEvent::Killed { pid, comm, .. }, .. } => Some((*pid, comm.clone())),
-        Event::KernelOom { oom: OomEvent::Summary { pid, task, .. }, .. } => Some((*pid, task.clone())),
-        _ => None,
-    });
-    let mut names: Vec<String> = killed
+    let mut words = Vec::new();
+    for actor in view.plan.actors.iter().filter(|actor| !allowed.contains(&actor.id)) {
+        let kill = kills.iter().find(|kill| kill.actor.as_ref() == Some(&actor.id));
+        match kill.map(|kill| kill.killer) {
+            Some(Killer::Unknown) => words.push(format!("{} was ended by nobody knows whom", actor.id)),
+            Some(Killer::Signal) if !claimed(&actor.id) => {
+                words.push(format!("{} was ended by a signal that nobody explains", actor.id));
+            }
+            None if view.alive(&actor.id).is_none() => {
+                words.push(format!("{} was seen neither dead nor alive at the end", actor.id));
+            }
+            _ => {}
+        }
+    }
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+/// Processes outside the allowed actors that the kernel log or a daemon says were killed. Victims go by pid; a cgroup
+/// stands for a process only where there is nobody else in it.
+fn strangers(view: &View<'_>, allowed: &[String]) -> Vec<String> {
+    let ours = |pid: u32, cgroup: Option<&str>| {
+        view.plan.actors.iter().filter(|actor| allowed.contains(&actor.id)).any(|actor| {
+            view.pid(&actor.id) == Some(pid)
+                || alone(actor) && cgroup.is_some_and(|path| path == actor.cgroup)
+        })
+    };
+    let of_allowed: Vec<u32> = allowed
+        .iter()
+        .filter_map(|id| death_of(view, view.actor(id)?, None))
+        .map(|death| death.pid)
+        .collect();
+    let mut names: Vec<String> = deaths(view)
         .into_iter()
-        .filter(|(_, (pid, _))| !ours(*pid, memcg_of(*pid)))
-        .map(|(_, (pid, comm))| format!("{comm} (pid {pid})"))
+        .filter(|death| !of_allowed.contains(&death.pid) && !ours(death.pid, death.cgroup))
+        .map(|death| format!("{} (pid {})", death.comm, death.pid))
         .collect();
     names.extend(by_daemons(view, ours, allowed));
     let mut seen = BTreeSet::new();
@@ -98,7 +123,7 @@ fn strangers(view: &View<'_>, allowed: &[String]) -> Vec<String> {
 /// Whom systemd-oomd and earlyoom say they killed besides the allowed actors.
 fn by_daemons(view: &View<'_>, ours: impl Fn(u32, Option<&str>) -> bool, allowed: &[String]) -> Vec<String> {
     let by_oomd = view
-        .daemon_lines("systemd-oomd")
+        .daemon_lines(Daemon::SystemdOomd)
         .into_iter()
         .filter_map(crate::oomd::killed)
         .filter(|path| !only_allowed_in(view, path, allowed))
@@ -122,13 +147,6 @@ fn who_lives_in(view: &View<'_>, path: &str) -> String {
 fn only_allowed_in(view: &View<'_>, path: &str, allowed: &[String]) -> bool {
     let mut held = view.plan.actors.iter().filter(|actor| is_below(&actor.cgroup, path)).peekable();
     held.peek().is_some() && held.all(|actor| allowed.contains(&actor.id))
-}
-
-/// Whether an OOM killer runs in user space whose words were not read to their end.
-fn unheard_daemon(view: &View<'_>) -> bool {
-    let daemons = &view.plan.daemons;
-    let runs = daemons.oomd || daemons.any_earlyoom();
-    runs && !view.daemon_logs_read()
 }
 
 /// OOM kills by the kernel that the allowed actors account for. A group kill counts its first victim twice.

@@ -1,8 +1,11 @@
 //! A record with its phases and actors looked up, shared by the judges.
 
+use std::collections::BTreeMap;
+
+use super::attribution::kernel_log::death_of;
 use crate::earlyoom::{Selection, is_dry_run, selection};
 use crate::plan::claim::Phase;
-use crate::plan::{Plan, PlannedActor};
+use crate::plan::{Place, Plan, PlannedActor};
 use crate::record::event::{ActorEnd, ActorStatus, AnswerResult, Mark, UnitState, When};
 use crate::record::{Event, Record};
 
@@ -14,6 +17,31 @@ const STARVED_PERCENT: u64 = 50;
 pub(crate) fn starved(record: &Record) -> Option<u64> {
     let waited = record.head.guest.as_ref()?.waited_percent?;
     (waited >= STARVED_PERCENT).then_some(waited)
+}
+
+/// The unit of systemd-oomd.
+const OOMD: &str = "systemd-oomd.service";
+/// The unit of the machine's own earlyoom.
+const EARLYOOM: &str = "earlyoom.service";
+
+/// An OOM killer in user space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Daemon {
+    /// systemd-oomd.
+    SystemdOomd,
+    /// earlyoom.
+    Earlyoom,
+}
+
+impl Daemon {
+    /// Its name in a record.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SystemdOomd => "systemd-oomd",
+            Self::Earlyoom => "earlyoom",
+        }
+    }
 }
 
 /// A record as the judges look at it.
@@ -41,6 +69,13 @@ impl<'a> View<'a> {
         Self { record, plan, marks }
     }
 
+    /// Whether whoever wrote the record read everything again after the stress: only then does the lack of a reading say
+    /// something.
+    #[must_use]
+    pub fn reads_again(&self) -> bool {
+        self.record.head.minor >= 1
+    }
+
     /// When a part of the run began, µs.
     #[must_use]
     pub fn mark(&self, wanted: Mark) -> Option<u64> {
@@ -58,7 +93,12 @@ impl<'a> View<'a> {
     pub fn window(&self, phase: Phase) -> Option<(u64, u64)> {
         let over = self.mark(Mark::Settle)?;
         match phase {
-            Phase::Run => Some((*self.record.samples.at_us.first()?, *self.record.samples.at_us.last()?)),
+            Phase::Run => {
+                let (first, last) = (self.record.samples.at_us.first()?, self.record.samples.at_us.last()?);
+                let began = self.mark(Mark::Baseline).unwrap_or(*first);
+                // A run is observed to its end, whether or not anybody took samples.
+                Some((began.min(*first), over.max(*last)))
+            }
             Phase::Baseline => Some((self.mark(Mark::Baseline)?, self.mark(Mark::Climb)?)),
             Phase::Climb => Some((self.mark(Mark::Climb)?, self.mark(Mark::Hold).unwrap_or(over))),
             Phase::Hold => Some((self.mark(Mark::Hold)?, over)),
@@ -117,6 +157,15 @@ impl<'a> View<'a> {
         })
     }
 
+    /// How an actor ended, as its parent knows: the main process of a service is PID 1's child, and its manager knows.
+    #[must_use]
+    pub fn how_it_ended(&self, actor: &PlannedActor) -> Option<(u64, ActorEnd)> {
+        let (at, end) = self.end(&actor.id)?;
+        let state = self.unit(&actor.unit, When::After).flatten();
+        let managers = state.filter(|_| actor.place == Place::ServiceMain).and_then(|state| state.main_end);
+        Some((at, managers.unwrap_or(end)))
+    }
+
     /// The status page of an actor at an edge.
     #[must_use]
     pub fn status(&self, actor: &str, mark: Mark) -> Option<&'a ActorStatus> {
@@ -153,11 +202,19 @@ impl<'a> View<'a> {
         self.find(|event| matches!(event, Event::DaemonLogRead { .. }).then_some(())).is_some()
     }
 
-    /// What a daemon logged, in order.
+    /// What a daemon logged, in order, whichever of its units it was.
     #[must_use]
-    pub fn daemon_lines(&self, wanted: &str) -> Vec<&'a str> {
+    pub fn daemon_lines(&self, wanted: Daemon) -> Vec<&'a str> {
+        self.lines_by_unit(wanted).into_iter().map(|(_, line)| line).collect()
+    }
+
+    /// What a daemon logged, in order, with the unit that logged it, where that is known.
+    #[must_use]
+    pub fn lines_by_unit(&self, wanted: Daemon) -> Vec<(Option<&'a str>, &'a str)> {
         self.all(|event| match event {
-            Event::DaemonLine { daemon, line, .. } if daemon == wanted => Some(line.as_str()),
+            Event::DaemonLine { daemon, unit, line } if daemon == wanted.name() => {
+                Some((unit.as_deref(), line.as_str()))
+            }
             _ => None,
         })
         .into_iter()
@@ -165,33 +222,125 @@ impl<'a> View<'a> {
         .collect()
     }
 
-    /// Whom earlyoom says it killed, with its line. A dry run chooses and kills nobody.
+    /// What the earlyooms that kill logged, in order. A dry run chooses and kills nobody, and speaks for no other.
+    #[must_use]
+    pub fn armed_earlyoom_lines(&self) -> Vec<(Option<&'a str>, &'a str)> {
+        let lines = self.lines_by_unit(Daemon::Earlyoom);
+        let dry: Vec<Option<&str>> =
+            lines.iter().filter(|(_, line)| is_dry_run(line)).map(|(unit, _)| *unit).collect();
+        lines.into_iter().filter(|(unit, _)| !dry.contains(unit)).collect()
+    }
+
+    /// Whom earlyoom says it killed, with its line.
     #[must_use]
     pub fn earlyoom_kills(&self) -> Vec<(&'a str, Selection)> {
-        let lines = self.daemon_lines("earlyoom");
-        if lines.iter().any(|line| is_dry_run(line)) {
-            return Vec::new();
-        }
-        lines.into_iter().filter_map(|line| Some((line, selection(line)?))).collect()
+        let lines = self.armed_earlyoom_lines().into_iter();
+        lines.filter_map(|(_, line)| Some((line, selection(line)?))).collect()
     }
 
-    /// The process id of an actor that was seen running at the end.
+    /// The units under which a daemon runs in this run, and whether it must still run when the stress is over.
+    fn units_of(&self, daemon: Daemon) -> Vec<(&'a str, bool)> {
+        let daemons = &self.plan.daemons;
+        let own = daemons.earlyoom.as_ref().map(|own| (own.unit.as_str(), own.for_us.is_none()));
+        match daemon {
+            Daemon::SystemdOomd => daemons.oomd.then_some((OOMD, true)).into_iter().collect(),
+            Daemon::Earlyoom => {
+                daemons.machine_earlyoom.then_some((EARLYOOM, true)).into_iter().chain(own).collect()
+            }
+        }
+    }
+
+    /// Why the silence of a daemon says nothing; none when it does not run, or was heard to the end of the stress.
+    #[must_use]
+    pub fn unheard(&self, daemon: Daemon) -> Option<String> {
+        let units = self.units_of(daemon);
+        if units.is_empty() {
+            let host = self.record.head.host.as_ref();
+            let active = host.and_then(|host| match daemon {
+                Daemon::SystemdOomd => host.systemd_oomd_active,
+                Daemon::Earlyoom => host.earlyoom_active,
+            });
+            return active.is_none().then(|| format!("whether {} runs could not be learnt", daemon.name()));
+        }
+        if !self.daemon_logs_read() {
+            return Some("its log could not be read".into());
+        }
+        let muted = self.find(|event| match event {
+            Event::DaemonMuted { unit, why } if units.iter().any(|(of, _)| of == unit) => {
+                Some(format!("{unit} could not be heard: {why}"))
+            }
+            _ => None,
+        });
+        muted.map(|(_, why)| why).or_else(|| {
+            let lasting = units.iter().filter(|(_, lasts)| *lasts && self.reads_again());
+            lasting.map(|(unit, _)| *unit).find_map(|unit| self.not_throughout(unit))
+        })
+    }
+
+    /// Why a unit was not one and the same running process from before the stress to after it; none when it was.
+    #[must_use]
+    pub fn not_throughout(&self, unit: &str) -> Option<String> {
+        match (self.unit(unit, When::Before).flatten(), self.unit(unit, When::After).flatten()) {
+            (Some(before), Some(after)) if before.active != "active" || after.active != "active" => {
+                Some(format!("{unit} was {} before the stress and {} after it", before.active, after.active))
+            }
+            (Some(before), Some(after))
+                if before.invocation_id != after.invocation_id || before.main_pid != after.main_pid =>
+            {
+                Some(format!("{unit} was started again in the stress"))
+            }
+            (Some(_), Some(_)) => None,
+            _ => Some(format!("{unit} was not seen before and after the stress")),
+        }
+    }
+
+    /// The limits of each cgroup, declared or by its path, as first read.
+    #[must_use]
+    pub fn limits(&self) -> BTreeMap<&'a str, &'a BTreeMap<String, String>> {
+        let mut limits = BTreeMap::new();
+        for (_, (cgroup, values)) in self.all(|event| match event {
+            Event::LimitsRead { cgroup, values } => Some((cgroup.as_str(), values)),
+            _ => None,
+        }) {
+            limits.entry(cgroup).or_insert(values);
+        }
+        limits
+    }
+
+    /// The process id of an actor that was seen running at the end. What the kernel logged and an end that was seen
+    /// outrank a look.
     #[must_use]
     pub fn alive(&self, actor: &str) -> Option<u32> {
-        self.find(|event| match event {
-            Event::ActorAlive { actor: id, pid, .. } if id == actor => Some(*pid),
+        let (at, (pid, state)) = self.find(|event| match event {
+            Event::ActorAlive { actor: id, pid, state } if id == actor => Some((*pid, *state)),
             _ => None,
-        })
-        .map(|(_, pid)| pid)
+        })?;
+        let exited = matches!(state, Some('Z' | 'X' | 'x'));
+        let ended = self.end(actor).is_some();
+        let killed = self.actor(actor).is_some_and(|actor| death_of(self, actor, Some(at)).is_some());
+        (!exited && !ended && !killed).then_some(pid)
     }
 
-    /// How the answers of a probe of `[protect]` went, and when, in order.
+    /// The state in which an actor was seen at the end, as `/proc/PID/stat` has it.
     #[must_use]
-    pub fn answers(&self, index: usize) -> Vec<(u64, &'a AnswerResult)> {
-        self.all(|event| match event {
-            Event::Answer { probe, result, .. } if *probe == index => Some(result),
+    pub fn state(&self, actor: &str) -> Option<char> {
+        self.find(|event| match event {
+            Event::ActorAlive { actor: id, state, .. } if id == actor => Some(*state),
             _ => None,
         })
+        .and_then(|(_, state)| state)
+    }
+
+    /// How the answers of a probe of `[protect]` went, in order: when each ended, and when it began, where that is known.
+    #[must_use]
+    pub fn answers(&self, index: usize) -> Vec<(u64, Option<u64>, &'a AnswerResult)> {
+        self.all(|event| match event {
+            Event::Answer { probe, result, began_us, .. } if *probe == index => Some((*began_us, result)),
+            _ => None,
+        })
+        .into_iter()
+        .map(|(ended, (began, result))| (ended, began, result))
+        .collect()
     }
 
     /// Why latencies of this run are no longer the guest's own: it waited too long for processors of the machine that

@@ -138,6 +138,9 @@ impl Run {
                 self.unit(unit, when, Some(running("running", "success")));
             }
         }
+        self.limits_read(300);
+        self.limits_read(6_450_000);
+        self.add(6_450_000, Event::MachineRead { swap_total: None, memory_total: Some(2048 * MIB) });
         for at in 1..=6 {
             self.answer(at * 1_000_000 + 1, AnswerResult::Answered { took_us: 31_000 });
         }
@@ -148,6 +151,21 @@ impl Run {
         self.add(8_000_000, Event::Cleanup { left: Vec::new() });
         self.counters_at_rest();
         self.counted_as_its_limit();
+    }
+
+    /// The limits of every unit, as planned.
+    fn limits_read(&mut self, at_us: u64) {
+        let plan = self.plan();
+        let units = std::iter::once(&plan.slice).chain(&plan.cgroups);
+        let read: Vec<Event> = units
+            .map(|unit| Event::LimitsRead {
+                cgroup: unit.name.clone(),
+                values: unit.limits.iter().cloned().collect(),
+            })
+            .collect();
+        for event in read {
+            self.add(at_us, event);
+        }
     }
 
     fn placed(&mut self, actor: &str, pid: u32, comm: &str) {
@@ -269,6 +287,14 @@ impl Run {
         });
     }
 
+    /// A daemon that ran throughout, and whose log was read to its end.
+    pub(crate) fn heard(&mut self, unit: &str, lines: u64) {
+        for when in [When::Before, When::After] {
+            self.unit(unit, when, Some(running("running", "success")));
+        }
+        self.add(6_900_000, Event::DaemonLogRead { lines });
+    }
+
     /// What earlyoom logs, line by line.
     pub(crate) fn earlyoom_says(&mut self, at_us: u64, lines: &[String]) {
         for line in lines {
@@ -343,6 +369,12 @@ impl Run {
         self.column("work:memory.current", |at| Some(climb(at)));
         self.column("work:memory.peak", |at| Some(climb(at)));
         self.column("hog:touched", |at| Some(climb(at)));
+        // A beat every 20 ms, and one step for each MiB.
+        self.column("canary:wakeups", |at| Some(at / 20_000));
+        self.column("canary:steps", |at| Some(at / 20_000));
+        self.column("canary:gap.max", |_| Some(1_500));
+        self.column("hog:wakeups", |_| Some(0));
+        self.column("hog:steps", |at| Some(climb(at) / MIB));
     }
 
     /// The counters of a kill at the limit of `work`: `oom` where the limit is, `oom_kill` where the victim was.

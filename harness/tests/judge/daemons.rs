@@ -8,6 +8,7 @@ use rstest::rstest;
 
 use crate::built::{CANARY, HOG, Run, finding, verdict_of};
 
+const OOMD: &str = "systemd-oomd.service";
 const WATCHES: &str = "\n[[expect]]\nid = \"armed\"\noomd = { watches = \"work\", trigger = \"swap\" }\n";
 const ORDER: &str = "\n[[expect]]\nid = \"order\"\nkill-order = [\"hog\", \"canary\"]\n";
 const CHOOSES: &str = r#"
@@ -32,8 +33,9 @@ fn dump(dry: &str, paths: &[&str]) -> String {
 }
 
 #[rstest]
-#[case::armed_and_watching(vec![dump("no", &["WORK"])], Pass)]
-#[case::among_others(vec![dump("no", &["/x.slice", "WORK"])], Pass)]
+#[case::armed_and_watching(vec![dump("no", &["WORK"]), dump("no", &["WORK"])], Pass)]
+#[case::among_others(vec![dump("no", &["/x.slice", "WORK"]), dump("no", &["WORK"])], Pass)]
+#[case::not_asked_again(vec![dump("no", &["WORK"])], Inconclusive)]
 #[case::a_dry_run(vec![dump("yes", &["WORK"])], Fail)]
 #[case::watching_it_for_something_else(vec![dump("no", &[])], Fail)]
 #[case::watching_a_neighbour(vec![dump("no", &["WORK-2"])], Fail)]
@@ -44,11 +46,18 @@ fn dump(dry: &str, paths: &[&str]) -> String {
 fn oomd_is_a_backstop_only_where_its_own_dump_says_so(#[case] dumps: Vec<String>, #[case] verdict: Verdict) {
     let mut run = Run::claiming(WATCHES);
     let work = run.work();
-    for (at, text) in dumps.into_iter().enumerate() {
-        run.add(3_000_000 + at as u64, Event::OomdDump { text: text.replace("WORK", &work) });
+    for (at, text) in [2_900_000, 6_450_000].into_iter().zip(dumps) {
+        run.add(at, Event::OomdDump { text: text.replace("WORK", &work) });
     }
+    run.heard(OOMD, 0);
+    run.column("systemd-oomd.service:cpu.usage", |at| Some(at / 1000));
     let judgement = run.judged();
     assert_eq!(verdict_of(&judgement, "armed"), verdict, "{}", finding(&judgement, "armed").observed);
+}
+
+/// The unit of the scenario's own earlyoom.
+fn own_earlyoom(run: &Run) -> String {
+    run.plan().daemons.earlyoom.as_ref().expect("an earlyoom").unit.clone()
 }
 
 fn chose(signal: &str, pid: u32) -> String {
@@ -73,7 +82,8 @@ fn short(left: &str, signal: &str, limit: &str) -> [String; 2] {
 #[case::it_said_nothing(&[], Inconclusive)]
 fn earlyoom_chooses_whom_it_should(#[case] lines: &[String], #[case] verdict: Verdict) {
     let mut run = Run::claiming(CHOOSES);
-    run.add(5_900_000, Event::DaemonLogRead { lines: lines.len() as u64 });
+    let unit = own_earlyoom(&run);
+    run.heard(&unit, lines.len() as u64);
     for (at, line) in lines.iter().enumerate() {
         if line.starts_with("sending ") {
             run.earlyoom_says(5_350_000 + at as u64, &short("45.00", "SIGTERM", "50.00"));
@@ -129,6 +139,8 @@ fn actors_die_in_the_claimed_order(#[case] canary: Option<(u64, ActorEnd)>, #[ca
     if let Some((at, end)) = canary {
         run.drop(|event| matches!(event, Event::ActorAlive { .. }));
         run.add(at, Event::ActorEnded { actor: "canary".into(), end });
+        run.logged_kill_at(at - 50_000, Scope::Global, CANARY, "bystander");
+        run.counts("system.slice:memory.events.oom_kill", 1);
     }
     let judgement = run.judged();
     assert_eq!(verdict_of(&judgement, "order"), verdict, "{}", finding(&judgement, "order").observed);
@@ -141,6 +153,7 @@ fn the_kernels_times_decide_where_two_died_within_one_beat() {
     run.drop(|event| matches!(event, Event::ActorAlive { .. }));
     run.add(5_400_001, Event::ActorEnded { actor: "canary".into(), end: ActorEnd::Signalled(9) });
     run.logged_kill_at(5_200_000, Scope::Global, CANARY, "bystander");
+    run.counts("system.slice:memory.events.oom_kill", 1);
     let judgement = run.judged();
     assert_eq!(finding(&judgement, "order").observed, "canary, then hog");
     assert_eq!(verdict_of(&judgement, "order"), Fail);

@@ -123,7 +123,7 @@ fn a_daemon_that_runs_must_be_heard_out(#[case] heard: bool, #[case] verdict: Ve
     let mut run = Run::claiming(ONLY);
     run.plan_mut().daemons.oomd = true;
     if heard {
-        run.add(6_900_000, Event::DaemonLogRead { lines: 0 });
+        run.heard("systemd-oomd.service", 0);
     }
     assert_eq!(verdict_of(&run.judged(), "only"), verdict);
 }
