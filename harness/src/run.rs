@@ -8,9 +8,12 @@ pub mod cleanup;
 pub mod clock;
 pub mod daemons;
 pub mod kernel_log;
+pub mod machine;
+pub mod origin;
 pub mod prober;
 pub mod progress;
 pub mod recorder;
+pub mod recover;
 pub mod sampler;
 pub mod shelter;
 pub mod text;
@@ -110,8 +113,9 @@ pub fn execute(
     let end = stressed.unwrap_or_else(|_| EndReason::Aborted { reason: "the harness panicked".into() });
     recorder.record(Event::Ended { reason: end.clone() });
     recorder.record(Event::Phase { phase: Mark::Cleanup });
-    let mut left = cleanup::run(plan, paths, systemd, undo, &before);
-    left.extend(shelter::leave(systemd, &plan.run, &paths.cgroups, home.as_deref()));
+    let origin = undo.origin().clone();
+    let mut left = cleanup::run(paths, systemd, undo, &before);
+    left.extend(shelter::leave(systemd, &origin, &paths.cgroups, home.as_deref()));
     recorder.record(Event::Cleanup { left });
     finish(recorder, end)
 }
@@ -138,7 +142,7 @@ fn stress(
         Ok(signals) => signals,
         Err(error) => return EndReason::SetupFailed { reason: format!("signals: {error}") },
     };
-    for missing in shelter::take(systemd, &plan.run) {
+    for missing in shelter::take(systemd, undo.origin()) {
         recorder.record(Event::Trouble { step: "shelter".into(), error: missing });
     }
     let daemons = Daemons::begin(plan, recorder);

@@ -19,7 +19,7 @@ use std::time::Duration;
 pub use bus::Bus;
 pub use fake::{Call, Fake};
 pub use property::{Property, PropertyValue};
-pub use unit::{NOT_FOUND, Unit, UnitStatus, slice_cgroup};
+pub use unit::{NOT_FOUND, Unit, UnitStatus, slice_cgroup, slices_above};
 
 /// What the run stage needs of systemd. All methods may be called from several threads at once.
 pub trait Manager: Send + Sync {

@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 
 use super::clock::now_us;
 use super::recorder::Recorder;
-use super::undo::{Step, Undo};
+use super::undo::{self, Step, Undo};
 use super::{Paths, text};
 use crate::cgroupfs::{self, CgroupDir, CgroupPath};
 use crate::plan::argv::filled;
@@ -48,6 +48,9 @@ pub enum SetupError {
         #[source]
         source: systemd::Error,
     },
+    /// A unit may not be made here.
+    #[error(transparent)]
+    Refused(#[from] undo::Refused),
     /// A file or program could not be used.
     #[error("{what}")]
     Io {
@@ -279,9 +282,9 @@ struct Setup<'a> {
 impl Setup<'_> {
     /// Starts a slice and verifies its limits in the kernel.
     fn unit(&mut self, unit: &PlannedUnit) -> Result<(), SetupError> {
-        self.undo.before(Step::StopUnit(unit.unit.clone())).map_err(io_error("the undo journal"))?;
+        let properties = self.undo.before_unit(&unit.unit, &unit.unit, &unit.properties, self.systemd)?;
         self.systemd
-            .start_slice(&unit.unit, &unit.properties)
+            .start_slice(&unit.unit, &properties)
             .map_err(|source| SetupError::Unit { unit: unit.unit.clone(), source })?;
         self.verify_limits(unit)
     }
@@ -429,16 +432,16 @@ impl Setup<'_> {
         pids: &[u32],
         properties: &[systemd::Property],
     ) -> Result<(), SetupError> {
-        self.undo.before(Step::StopUnit(unit.to_owned())).map_err(io_error("the undo journal"))?;
+        let properties = self.undo.before_unit(unit, slice, properties, self.systemd)?;
         self.systemd
-            .start_scope(unit, slice, pids, properties)
+            .start_scope(unit, slice, pids, &properties)
             .map_err(|source| SetupError::Unit { unit: unit.to_owned(), source })
     }
 
     fn service(&mut self, actor: &PlannedActor) -> Result<(), SetupError> {
         let unit = self.plan.cgroups.iter().find(|cgroup| cgroup.unit == actor.unit);
         let properties = unit.map(|unit| unit.properties.clone()).unwrap_or_default();
-        self.undo.before(Step::StopUnit(actor.unit.clone())).map_err(io_error("the undo journal"))?;
+        let properties = self.undo.before_unit(&actor.unit, &actor.slice, &properties, self.systemd)?;
         let mut argv = vec![self.program(actor).display().to_string()];
         argv.extend(self.arguments(actor));
         let fail = |source| SetupError::Unit { unit: actor.unit.clone(), source };

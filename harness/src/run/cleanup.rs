@@ -1,15 +1,17 @@
 //! Takes a run down and proves it: units gone, cgroups gone, memory and swap back.
 
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Paths;
+use super::origin::run_of;
 use super::recorder::chain;
-use super::undo::Undo;
-use crate::plan::Plan;
-use crate::systemd::Manager;
+use super::shelter;
+use super::undo::{Emptied, Undo, is_occupied, stop_if_empty};
+use crate::systemd::{Manager, slice_cgroup};
 
 /// How long units and cgroups get to be gone. A killed process that waits for a slow swap disk is there until the disk
 /// has answered.
@@ -54,29 +56,94 @@ fn memory(root: &Path) -> Option<Memory> {
 }
 
 /// Undoes a run and returns what is left of it; nothing = proven clean.
-pub fn run(plan: &Plan, paths: &Paths, systemd: &dyn Manager, undo: Undo, before: &Before) -> Vec<String> {
-    let mut left = undo.unwind(systemd);
-    left.extend(gone(plan, paths, systemd));
+pub fn run(paths: &Paths, systemd: &dyn Manager, undo: Undo, before: &Before) -> Vec<String> {
+    let (run, implicit) = (undo.origin().run().to_owned(), undo.implicit());
+    let mut left = undo.unwind(systemd, Some(&paths.cgroups));
+    left.extend(gone(&run, &implicit, &paths.cgroups, systemd, GONE_WITHIN));
     left.extend(memory_back(paths, before));
     left
 }
 
-/// Waits until the units and the cgroups of the run are gone, and returns those that are not.
-fn gone(plan: &Plan, paths: &Paths, systemd: &dyn Manager) -> Vec<String> {
-    let tree = paths.cgroups.join(plan.slice.cgroup.trim_start_matches('/'));
-    patiently(GONE_WITHIN, || {
+/// Waits until the units and the cgroups of a run are gone and the slices that systemd started for it are down, and
+/// returns those that are not. The shelter of the harness itself is no part of the run: it is left last.
+#[must_use]
+pub fn gone(
+    run: &str,
+    implicit: &[String],
+    cgroups: &Path,
+    systemd: &dyn Manager,
+    within: Duration,
+) -> Vec<String> {
+    let shelter = shelter::scope(run);
+    let is_left = |name: &str| run_of(name) == Some(run) && name != shelter;
+    patiently(within, || {
         let mut left = Vec::new();
-        if tree.exists() {
-            left.push(format!("cgroup {} still exists", plan.slice.cgroup));
-        }
-        match systemd.list(&format!("bulkhead-{}", plan.run)) {
+        match systemd.list("") {
             Ok(units) => {
-                left.extend(units.into_iter().map(|unit| format!("{} is {}", unit.name, unit.active)));
+                let ours = units.into_iter().filter(|unit| is_left(&unit.name));
+                left.extend(ours.map(|unit| format!("{} is {}", unit.name, unit.active)));
             }
             Err(error) => left.push(format!("units could not be listed: {}", chain(&error))),
         }
+        match find_cgroups(cgroups, &is_left) {
+            Ok(found) => {
+                left.extend(found.iter().map(|path| format!("cgroup {} still exists", path.display())));
+            }
+            Err(error) => left.push(format!("{} could not be searched: {error}", cgroups.display())),
+        }
+        left.extend(implicit.iter().filter_map(|slice| still_up(slice, &is_left, cgroups, systemd)));
         left
     })
+}
+
+/// What is left of a slice that was not active before. One that somebody else has moved into is theirs.
+fn still_up(
+    slice: &str,
+    is_left: &dyn Fn(&str) -> bool,
+    cgroups: &Path,
+    systemd: &dyn Manager,
+) -> Option<String> {
+    match stop_if_empty(slice, systemd, cgroups) {
+        Err(error) => Some(error),
+        Ok(Emptied::Down) => None,
+        Ok(Emptied::InUse) => {
+            let path = slice_cgroup(slice).ok()?;
+            let dir = cgroups.join(path.as_str().trim_start_matches('/'));
+            let theirs = is_occupied(&dir, &|name| !is_left(name)).unwrap_or(false);
+            (!theirs).then(|| format!("{slice} is active, and was not before"))
+        }
+    }
+}
+
+/// The cgroups, anywhere below a cgroup root, whose name `fits`; not those inside them.
+///
+/// # Errors
+/// When a directory cannot be read; one that goes meanwhile is gone.
+pub fn find_cgroups(root: &Path, fits: &dyn Fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root)? {
+        let entry = match entry {
+            Err(error) if is_gone(&error) => return Ok(found),
+            read => read?,
+        };
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        if fits(&entry.file_name().to_string_lossy()) {
+            found.push(entry.path());
+            continue;
+        }
+        match find_cgroups(&entry.path(), fits) {
+            Err(error) if is_gone(&error) => {}
+            below => found.extend(below?),
+        }
+    }
+    Ok(found)
+}
+
+/// What is said of a cgroup that was removed: `ENODEV` while it is open.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
 }
 
 /// Looks again and again until nothing is left or the time is over, and returns what was left last.
@@ -91,22 +158,11 @@ fn patiently(within: Duration, look: impl Fn() -> Vec<String>) -> Vec<String> {
     }
 }
 
-/// Cgroups that still hold processes, anywhere below a cgroup root, of those whose name `is_ours`.
+/// Whether a process is anywhere below a cgroup.
 #[must_use]
-pub fn populated_cgroups(root: &Path, is_ours: &dyn Fn(&str) -> bool) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(root) else { return Vec::new() };
-    let mut found = Vec::new();
-    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        let path = entry.path();
-        let busy = fs::read_to_string(path.join("cgroup.events"))
-            .is_ok_and(|events| events.lines().any(|line| line == "populated 1"));
-        if busy && is_ours(&entry.file_name().to_string_lossy()) {
-            found.push(format!("processes in {}", path.display()));
-        } else if busy {
-            found.extend(populated_cgroups(&path, is_ours));
-        }
-    }
-    found
+pub fn is_populated(cgroup: &Path) -> bool {
+    fs::read_to_string(cgroup.join("cgroup.events"))
+        .is_ok_and(|events| events.lines().any(|line| line == "populated 1"))
 }
 
 fn memory_back(paths: &Paths, before: &Before) -> Vec<String> {
@@ -128,4 +184,99 @@ fn memory_back(paths: &Paths, before: &Before) -> Vec<String> {
         }
         left
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::undo::Step;
+    use crate::systemd::{Error, Fake, Property};
+    use rstest::rstest;
+
+    const RUN: &str = "r5n17otgu92";
+
+    fn tree() -> tempfile::TempDir {
+        tempfile::tempdir().expect("a temporary directory")
+    }
+
+    #[rstest]
+    #[case::the_slice_of_the_run("bulkhead-r5n17otgu92.slice")]
+    #[case::a_scope_elsewhere("bulkhead-r5n17otgu92-canary.scope")]
+    #[case::the_slice_below_a_slice_of_the_machine("workspace-bulkhead_r5n17otgu92-agents.slice")]
+    #[case::earlyoom("bulkhead-r5n17otgu92-earlyoom.service")]
+    fn every_unit_of_the_run_has_to_be_gone(#[case] name: &str) {
+        let (tree, systemd) = (tree(), Fake::new(257));
+        if name.ends_with(".slice") {
+            systemd.start_slice(name, &[]).expect("started");
+        } else {
+            systemd.start_scope(name, "system.slice", &[7], &[]).expect("started");
+        }
+        let left = gone(RUN, &[], tree.path(), &systemd, Duration::ZERO);
+        assert!(left.contains(&format!("{name} is active")), "{left:?}");
+        assert_eq!(gone("r5n17otgu93", &[], tree.path(), &systemd, Duration::ZERO), Vec::<String>::new());
+    }
+
+    #[rstest]
+    #[case::below_the_shared_slice("bulkhead.slice/bulkhead-r5n17otgu92.slice")]
+    #[case::deep_in_the_machine("a.slice/a-b.slice/a-b-bulkhead_r5n17otgu92.slice")]
+    #[case::a_scope("system.slice/bulkhead-r5n17otgu92-canary.scope")]
+    fn every_cgroup_of_the_run_has_to_be_gone(#[case] cgroup: &str) {
+        let (tree, systemd) = (tree(), Fake::new(257));
+        let dir = tree.path().join(cgroup);
+        fs::create_dir_all(&dir).expect("made");
+        let left = gone(RUN, &[], tree.path(), &systemd, Duration::ZERO);
+        assert_eq!(left, [format!("cgroup {} still exists", dir.display())]);
+    }
+
+    #[test]
+    fn the_shelter_of_the_harness_is_left_later() {
+        let (tree, systemd) = (tree(), Fake::new(257));
+        let scope = shelter::scope(RUN);
+        systemd.start_scope(&scope, shelter::SLICE, &[7], &[]).expect("started");
+        fs::create_dir_all(tree.path().join(&scope)).expect("made");
+        assert_eq!(gone(RUN, &[], tree.path(), &systemd, Duration::ZERO), Vec::<String>::new());
+    }
+
+    #[rstest]
+    #[case::when_nobody_is_in_it(None, true, 0)]
+    #[case::while_something_of_the_run_is_in_it(Some("bulkhead-r5n17otgu92-hog.scope"), false, 2)]
+    #[case::but_not_from_under_somebody_else(Some("other.service"), false, 0)]
+    fn a_slice_that_came_along_has_to_be_down_again(
+        #[case] inside: Option<&str>,
+        #[case] stopped: bool,
+        #[case] left: usize,
+    ) {
+        let (tree, systemd) = (tree(), Fake::new(257));
+        systemd.start_slice("work.slice", &[]).expect("started");
+        fs::create_dir_all(tree.path().join("work.slice").join(inside.unwrap_or_default())).expect("made");
+        let found = gone(RUN, &["work.slice".into()], tree.path(), &systemd, Duration::ZERO);
+        assert_eq!(found.len(), left, "{found:?}");
+        assert_eq!(!systemd.unit("work.slice").expect("known").is_active(), stopped);
+    }
+
+    #[test]
+    fn a_machine_that_cannot_be_asked_is_not_proven_clean() {
+        let (tree, systemd) = (tree(), Fake::new(257));
+        let left = gone(RUN, &[], &tree.path().join("missing"), &systemd, Duration::ZERO);
+        assert!(left[0].contains("could not be searched"), "{left:?}");
+    }
+
+    #[test]
+    fn a_unit_that_does_not_stop_is_left_and_so_is_its_journal() {
+        let (tree, systemd) = (tree(), Fake::new(257));
+        let mut undo = Undo::begin(tree.path(), RUN).expect("begun");
+        let name = "bulkhead-r5n17otgu92.slice";
+        undo.before(Step::StopUnit(name.into())).expect("noted");
+        let signed: Vec<Property> = undo.origin().signed(&[]);
+        systemd.start_slice(name, &signed).expect("started");
+        for _ in ["kill", "stop"] {
+            let (action, result) = (format!("stop {name}"), "timeout".to_owned());
+            systemd.fail_next(name, Error::Job { action, unit: name.into(), result });
+        }
+        let left = undo.unwind(&systemd, Some(tree.path()));
+        assert_eq!(left.len(), 1, "{left:?}");
+        let still = gone(RUN, &[], &tree.path().join(RUN), &systemd, Duration::ZERO);
+        assert_eq!(still, [format!("{name} is active")]);
+        assert!(tree.path().join(RUN).join("undo.jsonl").exists());
+    }
 }

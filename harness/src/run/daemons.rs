@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::clock::now_us;
 use super::recorder::{Recorder, chain};
-use super::undo::{Step, Undo};
+use super::undo::Undo;
 use crate::journal::Cursor;
 use crate::plan::{Moment, Plan, PlannedEarlyoom};
 use crate::record::Event;
@@ -87,11 +87,11 @@ impl Daemons {
         }
         started.started_us = Some(now_us());
         let plan = &started.plan;
-        if let Err(error) = undo.before(Step::StopUnit(plan.unit.clone())) {
-            recorder.trouble("undo journal", &error);
-            return;
-        }
-        match systemd.start_service(&plan.unit, &plan.slice, &plan.argv, &[], &plan.properties) {
+        let properties = match undo.before_unit(&plan.unit, &plan.slice, &plan.properties, systemd) {
+            Ok(properties) => properties,
+            Err(error) => return recorder.trouble(&plan.unit, &error),
+        };
+        match systemd.start_service(&plan.unit, &plan.slice, &plan.argv, &[], &properties) {
             Ok(()) => {
                 recorder.record(Event::UnitStarted { unit: plan.unit.clone(), cgroup: plan.cgroup.clone() });
             }

@@ -6,20 +6,23 @@ use std::path::Path;
 
 use nix::sys::mman::{MlockAllFlags, mlockall};
 
+use super::origin::Origin;
 use super::recorder::chain;
-use super::undo::stop_unit;
+use super::undo::{Stopped, stop_if_empty, stop_unit};
 use crate::cgroupfs;
-use crate::systemd::{Manager, Property, slice_cgroup};
+use crate::systemd::{Manager, Property, Unit};
 
 /// The slice of the harness itself, beside the slices of its runs.
 pub const SLICE: &str = "bulkhead-harness.slice";
 /// The parent of everything that bulkhead makes.
 pub const PARENT: &str = "bulkhead.slice";
+/// The description of the two slices: they are shared by runs that follow one another, and carry no run's token.
+const DESCRIPTION: &str = "bulkhead: memory reserved for the harness";
 /// Memory reserved for the harness: its peak with room to spare.
 const RESERVED: u64 = 32 << 20;
 
 /// Takes shelter. What cannot be had is returned in words: a run is possible without, but the report says so.
-pub fn take(systemd: &dyn Manager, run: &str) -> Vec<String> {
+pub fn take(systemd: &dyn Manager, origin: &Origin) -> Vec<String> {
     let mut missing = Vec::new();
     // On fault: only pages that are used count, so the lock does not blow up what it protects.
     let flags = MlockAllFlags::MCL_CURRENT
@@ -32,28 +35,37 @@ pub fn take(systemd: &dyn Manager, run: &str) -> Vec<String> {
     if let Err(error) = fs::write("/proc/self/oom_score_adj", "-1000") {
         missing.push(format!("oom_score_adj is not -1000: {error}"));
     }
-    missing.extend(reserve(systemd, run, std::process::id()).err());
+    missing.extend(reserve(systemd, origin, std::process::id()).err());
     missing
 }
 
 /// Puts a process into a scope with reserved memory.
-fn reserve(systemd: &dyn Manager, run: &str, pid: u32) -> Result<(), String> {
+fn reserve(systemd: &dyn Manager, origin: &Origin, pid: u32) -> Result<(), String> {
     let reserve = [Property::new("MemoryMin", RESERVED)];
+    let described = [reserve[0].clone(), Property::new("Description", DESCRIPTION)];
     // Protection on a leaf is void unless every ancestor grants it.
     for slice in [PARENT, SLICE] {
-        // Another run's, or left by one that was killed: the names are taken.
-        let there = systemd.unit(slice).is_ok_and(|unit| unit.is_active());
-        let reserved = if there {
-            systemd.set_properties(slice, &reserve)
-        } else {
-            systemd.start_slice(slice, &reserve)
+        let say = |error| format!("{slice} is not reserved: {}", chain(&error));
+        let unit = systemd.unit(slice).map_err(say)?;
+        let reserved = match unit.is_active() {
+            // Left by a run that was killed.
+            true if is_shelter(&unit) => systemd.set_properties(slice, &reserve),
+            true => {
+                return Err(format!("{slice} is not reserved: it is there, and bulkhead did not make it"));
+            }
+            false => systemd.start_slice(slice, &described),
         };
-        reserved.map_err(|error| format!("{slice} is not reserved: {}", chain(&error)))?;
+        reserved.map_err(say)?;
     }
-    let scope = scope(run);
+    let scope = scope(origin.run());
     systemd
-        .start_scope(&scope, SLICE, &[pid], &reserve)
+        .start_scope(&scope, SLICE, &[pid], &origin.signed(&reserve))
         .map_err(|error| format!("{scope} did not start: {}", chain(&error)))
+}
+
+/// Whether bulkhead made this slice, and nobody else.
+fn is_shelter(unit: &Unit) -> bool {
+    unit.transient && unit.description.as_deref() == Some(DESCRIPTION)
 }
 
 /// The cgroup that the harness was started in, below the cgroup root: where it goes back to.
@@ -63,9 +75,9 @@ pub fn home() -> Option<String> {
     Some(own.as_str().trim_start_matches('/').to_owned())
 }
 
-/// Goes back home and takes the shelter down, slices only when no other harness lives in them. Returns what is left.
-pub fn leave(systemd: &dyn Manager, run: &str, cgroups: &Path, home: Option<&str>) -> Vec<String> {
-    let scope = scope(run);
+/// Goes back home and takes the shelter down. Returns what is left.
+pub fn leave(systemd: &dyn Manager, origin: &Origin, cgroups: &Path, home: Option<&str>) -> Vec<String> {
+    let scope = scope(origin.run());
     let Some(home) = home else {
         return vec![format!("{scope}: it is not known where the harness came from")];
     };
@@ -74,24 +86,23 @@ pub fn leave(systemd: &dyn Manager, run: &str, cgroups: &Path, home: Option<&str
     if let Err(error) = fs::write(&procs, std::process::id().to_string()) {
         return vec![format!("{scope}: {}: {error}", procs.display())];
     }
-    let scope = stop_unit(&scope, systemd).err();
-    let slices = [SLICE, PARENT].into_iter().filter_map(|slice| stop_if_empty(slice, systemd, cgroups).err());
-    scope.into_iter().chain(slices).collect()
+    let left = match stop_unit(&scope, &|unit| origin.made(unit), systemd) {
+        Ok(Stopped::Gone) => None,
+        Ok(Stopped::NotOurs(state)) => Some(format!("{scope} ({state}) is not this run's: left alone")),
+        Err(error) => Some(error),
+    };
+    left.into_iter().chain(stop_slices(systemd, cgroups)).collect()
 }
 
-/// Stops one of the two slices that runs share, unless another run lives in it.
-///
-/// # Errors
-/// When systemd does not do it.
-pub fn stop_if_empty(slice: &str, systemd: &dyn Manager, cgroups: &Path) -> Result<(), String> {
-    let path = slice_cgroup(slice).map_err(|error| error.to_string())?;
-    let Ok(entries) = fs::read_dir(cgroups.join(path.as_str().trim_start_matches('/'))) else {
-        return Ok(());
+/// Stops the two slices that runs share, as far as bulkhead made them and nobody is in them. To be called by whoever
+/// holds the machine: another run would lose its shelter. Returns what could not be stopped.
+#[must_use]
+pub fn stop_slices(systemd: &dyn Manager, cgroups: &Path) -> Vec<String> {
+    let stop = |slice: &str| {
+        let unit = systemd.unit(slice).map_err(|error| format!("{slice}: {}", chain(&error)))?;
+        if is_shelter(&unit) { stop_if_empty(slice, systemd, cgroups).map(drop) } else { Ok(()) }
     };
-    if entries.flatten().any(|entry| entry.path().is_dir()) {
-        return Ok(());
-    }
-    stop_unit(slice, systemd)
+    [SLICE, PARENT].into_iter().filter_map(|slice| stop(slice).err()).collect()
 }
 
 /// The scope that the harness of a run lives in.
@@ -105,17 +116,49 @@ mod tests {
     use super::*;
     use crate::systemd::{Fake, PropertyValue};
 
+    fn origin(run: &str) -> Origin {
+        Origin::draw(run).expect("drawn")
+    }
+
     #[test]
-    fn a_second_run_on_the_same_machine_finds_its_shelter_too() {
+    fn a_run_finds_the_shelter_that_a_killed_one_left() {
         let systemd = Fake::new(257);
-        assert_eq!(reserve(&systemd, "r1", 7), Ok(()));
+        assert_eq!(reserve(&systemd, &origin("r1"), 7), Ok(()));
         systemd.forget("bulkhead-harness-r1.scope");
-        assert_eq!(reserve(&systemd, "r2", 8), Ok(()));
+        assert_eq!(reserve(&systemd, &origin("r2"), 8), Ok(()));
         let scope = systemd.unit("bulkhead-harness-r2.scope").expect("known");
         assert_eq!(scope.slice.as_deref(), Some(SLICE));
         for unit in [PARENT, SLICE, "bulkhead-harness-r2.scope"] {
             let reserved = systemd.property(unit, "MemoryMin").expect("read");
             assert_eq!(reserved, Some(PropertyValue::U64(RESERVED)), "{unit}");
         }
+    }
+
+    #[test]
+    fn a_slice_of_that_name_that_bulkhead_did_not_make_is_neither_changed_nor_stopped() {
+        let systemd = Fake::new(257);
+        systemd.start_slice(PARENT, &[Property::new("MemoryMax", 1u64 << 30)]).expect("started");
+        let before = systemd.calls();
+        let error = reserve(&systemd, &origin("r1"), 7).expect_err("refused");
+        assert!(error.contains("bulkhead did not make it"), "{error}");
+        let tree = tempfile::tempdir().expect("a temporary directory");
+        assert_eq!(stop_slices(&systemd, tree.path()), Vec::<String>::new());
+        assert_eq!(systemd.calls(), before);
+    }
+
+    #[test]
+    fn the_shelter_goes_when_it_is_empty_and_not_before() {
+        let systemd = Fake::new(257);
+        reserve(&systemd, &origin("r1"), 7).expect("sheltered");
+        let tree = tempfile::tempdir().expect("a temporary directory");
+        let inside = tree.path().join(PARENT).join(SLICE).join("bulkhead-harness-r1.scope");
+        fs::create_dir_all(&inside).expect("made");
+        assert_eq!(stop_slices(&systemd, tree.path()), Vec::<String>::new());
+        assert!(systemd.unit(SLICE).expect("known").is_active());
+        fs::remove_dir_all(tree.path().join(PARENT)).expect("removed");
+        assert_eq!(stop_slices(&systemd, tree.path()), Vec::<String>::new());
+        assert!(
+            !systemd.unit(SLICE).expect("known").exists() && !systemd.unit(PARENT).expect("known").exists()
+        );
     }
 }

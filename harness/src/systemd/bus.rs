@@ -251,6 +251,9 @@ fn unit(name: &str, properties: &HashMap<String, OwnedVariant>) -> Unit {
         control_group: string("ControlGroup").and_then(|path| path.parse().ok()),
         slice: string("Slice"),
         oom_policy: string("OOMPolicy"),
+        description: string("Description"),
+        fragment_path: string("FragmentPath"),
+        transient: value("Transient") == Some(PropertyValue::Bool(true)),
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::unit::slice_cgroup;
+use super::unit::{slice_cgroup, slices_above};
 use super::{Error, Manager, Property, PropertyValue, Unit, UnitStatus};
 
 /// A call that changed something, in order.
@@ -121,6 +121,19 @@ impl State {
                 &format!("Unit {name} was already loaded or has a fragment file."),
             ));
         }
+        // As systemd does: the slices above come with it, without limits.
+        let above = slices_above(slice.unwrap_or(name)).into_iter();
+        for implicit in above.chain(slice.filter(|slice| *slice != "-.slice").map(str::to_owned)) {
+            let unit = || Unit {
+                name: implicit.clone(),
+                load_state: "loaded".to_owned(),
+                active_state: Some("active".to_owned()),
+                control_group: slice_cgroup(&implicit).ok(),
+                description: Some(implicit.clone()),
+                ..Unit::default()
+            };
+            self.units.entry(implicit.clone()).or_insert_with(|| (unit(), BTreeMap::new()));
+        }
         let cgroup = match slice {
             Some(slice) => slice_cgroup(slice).and_then(|path| path.join(name)),
             None => slice_cgroup(name),
@@ -134,6 +147,8 @@ impl State {
             result: slice.map(|_| "success".to_owned()),
             control_group: Some(cgroup),
             slice: slice.map(str::to_owned),
+            description: Some(described(name, properties)),
+            transient: true,
             ..Unit::default()
         };
         let properties =
@@ -148,6 +163,12 @@ impl State {
     ) -> Result<&mut (Unit, BTreeMap<String, PropertyValue>), Error> {
         self.units.get_mut(name).ok_or_else(|| refused(action, name, &format!("Unit {name} not loaded.")))
     }
+}
+
+/// systemd's `Description=`: the unit's name unless somebody gave another.
+fn described(name: &str, properties: &[Property]) -> String {
+    let given = properties.iter().find(|property| property.name == "Description");
+    given.and_then(|property| property.value.as_str()).unwrap_or(name).to_owned()
 }
 
 fn refused(action: &str, name: &str, why: &str) -> Error {
@@ -274,6 +295,7 @@ mod tests {
         fake.stop("x.scope").expect("stopped");
         assert!(!fake.unit("x.scope").expect("known").exists());
         assert_eq!(fake.list("a-").expect("listed").len(), 1);
+        assert!(fake.unit("a.slice").expect("known").is_active(), "the slice above came with it");
         assert_eq!(
             fake.calls().iter().map(Call::unit).collect::<Vec<_>>(),
             ["a-b.slice", "x.scope", "x.scope", "x.scope"]

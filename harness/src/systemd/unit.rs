@@ -52,6 +52,12 @@ pub struct Unit {
     pub slice: Option<String>,
     /// `continue`, `stop` or `kill`.
     pub oom_policy: Option<String>,
+    /// `Description=`; systemd gives the unit's name when nobody gave one.
+    pub description: Option<String>,
+    /// The unit file it comes from; a transient unit's lies below `/run/systemd/transient`.
+    pub fragment_path: Option<String>,
+    /// Whether it was made over D-Bus, for as long as it runs.
+    pub transient: bool,
 }
 
 impl Unit {
@@ -73,12 +79,32 @@ impl Unit {
         self.active_state.as_deref() == Some("active")
     }
 
+    /// Whether the name is somebody's: it runs, it failed and is remembered, or there is a file for it. A slice that was
+    /// never started is `loaded` and nobody's.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        let idle = matches!(self.active_state.as_deref(), None | Some("inactive"));
+        let plain = matches!(self.load_state.as_str(), NOT_FOUND | "loaded");
+        self.exists() && !(idle && plain && self.fragment_path.is_none())
+    }
+
     /// Whether nothing of it runs any more. A unit whose deadline has passed is neither this nor active for as long as
     /// its processes take to die: `deactivating`.
     #[must_use]
     pub fn is_down(&self) -> bool {
         matches!(self.active_state.as_deref(), None | Some("inactive" | "failed"))
     }
+}
+
+/// The slices that a slice lies in, outermost first and without the root: `a.slice` of `a-b.slice`. systemd starts them
+/// with it.
+#[must_use]
+pub fn slices_above(slice: &str) -> Vec<String> {
+    let stem = slice.trim_end_matches(".slice");
+    stem.match_indices('-')
+        .filter(|(at, _)| *at > 0)
+        .map(|(at, _)| format!("{}.slice", &stem[..at]))
+        .collect()
 }
 
 /// The cgroup of a slice: `a-b.slice` lies at `/a.slice/a-b.slice`, and `-.slice` is the root.
@@ -124,6 +150,35 @@ mod tests {
     #[case("../x.slice")]
     fn a_name_that_is_no_slices_is_refused(#[case] name: &str) {
         assert!(slice_cgroup(name).is_err());
+    }
+
+    #[rstest]
+    #[case("-.slice", &[])]
+    #[case("a.slice", &[])]
+    #[case("a-b-c.slice", &["a.slice", "a-b.slice"])]
+    fn a_slice_brings_those_it_lies_in(#[case] name: &str, #[case] above: &[&str]) {
+        assert_eq!(slices_above(name), above);
+    }
+
+    #[rstest]
+    #[case::nothing(Unit::absent("x.scope"), false)]
+    #[case::a_slice_never_started(at("loaded", "inactive", None), false)]
+    #[case::running(at("loaded", "active", None), true)]
+    #[case::on_its_way(at("loaded", "activating", None), true)]
+    #[case::failed(at("loaded", "failed", None), true)]
+    #[case::a_file(at("loaded", "inactive", Some("/etc/systemd/system/x.slice")), true)]
+    #[case::masked(at("masked", "inactive", None), true)]
+    fn a_name_is_taken_by_what_runs_failed_or_has_a_file(#[case] unit: Unit, #[case] taken: bool) {
+        assert_eq!(unit.is_taken(), taken);
+    }
+
+    fn at(load: &str, active: &str, file: Option<&str>) -> Unit {
+        Unit {
+            load_state: load.into(),
+            active_state: Some(active.into()),
+            fragment_path: file.map(str::to_owned),
+            ..Unit::default()
+        }
     }
 
     #[test]

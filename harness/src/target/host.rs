@@ -10,7 +10,9 @@ use crate::record::event::EndReason;
 use crate::record::store::{Store, StoreError};
 use crate::record::{Event, Stamped};
 use crate::run::clock::now_us;
+use crate::run::machine::Machine;
 use crate::run::progress::Progress;
+use crate::run::recorder::chain;
 use crate::run::{self, Paths};
 use crate::systemd;
 use crate::{host, requirement};
@@ -48,6 +50,10 @@ pub enum HostError {
 pub fn run_case(case: &Case, dir: &Path, on: &mut dyn FnMut(&Progress)) -> Result<EndReason, HostError> {
     let bus = systemd::Bus::connect(PATIENCE)?;
     let policy = HostPolicy::load(Path::new(guard::POLICY_PATH))?;
+    let run = run_id();
+    let paths = Paths::of_this_machine().map_err(HostError::Programs)?;
+    // Held until everything is taken down: what is admitted is admitted alone, and no recovery takes it for a leftover.
+    let machine = Machine::take(&paths.state, &format!("run {run}"));
     let facts = host::probe(Some(&bus));
     let scenario = case.to_run()?;
     let store = Store::create(dir)?;
@@ -58,18 +64,20 @@ pub fn run_case(case: &Case, dir: &Path, on: &mut dyn FnMut(&Progress)) -> Resul
         store.append(&Stamped { at_us: now_us(), event: Event::Ended { reason: reason.clone() } })?;
         Ok(reason)
     };
+    if let Err(error) = &machine {
+        return end_now(EndReason::Refused { reason: chain(error) });
+    }
     if let Some(reason) =
         requirement::unmet(&scenario, &facts, &policy).or_else(|| requirement::inactive_unit(&scenario, &bus))
     {
         return end_now(EndReason::Skipped { reason });
     }
-    let plan = plan::plan(&scenario, case.twin.as_deref(), &facts, &run_id())?;
+    let plan = plan::plan(&scenario, case.twin.as_deref(), &facts, &run)?;
     head.plan = Some(plan.clone());
     store.write_head(&head)?;
     if let Err(refusal) = guard::admit(&plan, &facts, &policy) {
         return end_now(EndReason::Refused { reason: refusal.to_string() });
     }
-    let paths = Paths::of_this_machine().map_err(HostError::Programs)?;
     Ok(run::execute(&plan, &paths, &bus, store, on)?)
 }
 
