@@ -60,6 +60,7 @@ fn open(path: &Path, must_exist: bool, life: Life) -> Result<Page, PageError> {
 }
 
 fn settle(options: &StartOptions) -> Result<(), Trouble> {
+    stop_ignoring();
     // A starter that blocks signals for itself hands its mask on (std::process::Command keeps it): a killer's SIGTERM
     // would then wait for ever.
     SigSet::all().thread_unblock().map_err(|errno| Trouble::system("unblock signals", errno))?;
@@ -68,6 +69,26 @@ fn settle(options: &StartOptions) -> Result<(), Trouble> {
         prctl::set_name(comm).map_err(|errno| Trouble::system("set the name of the process", errno))?;
     }
     Ok(())
+}
+
+/// Puts every signal that the starter ignores back to its default: of all dispositions only "ignored" survives an exec
+/// (signal(7)), and whoever starts something with `&` or nohup(1) hands it on. SIGPIPE stays ignored, as the runtime of
+/// Rust has it in every program: a reader of stderr that is gone must not become the end of an actor. So do the signals that the C library keeps for
+/// itself and refuses to talk about.
+#[expect(unsafe_code, reason = "nix has neither real-time signals nor a way to look without changing")]
+fn stop_ignoring() {
+    for number in (1..=libc::SIGRTMAX()).filter(|number| *number != libc::SIGPIPE) {
+        // SAFETY: all zeroes is a valid sigaction, and the call only fills it in.
+        let found = unsafe {
+            let mut found: libc::sigaction = std::mem::zeroed();
+            (libc::sigaction(number, std::ptr::null(), &raw mut found) == 0).then_some(found.sa_sigaction)
+        };
+        if found == Some(libc::SIG_IGN) {
+            // SAFETY: SIG_DFL runs no code of this program. SIGKILL, SIGSTOP and the signals that the C library keeps for
+            // itself are never found ignored.
+            unsafe { libc::signal(number, libc::SIG_DFL) };
+        }
+    }
 }
 
 fn set_oom_score_adj(wanted: i16) -> Result<(), Trouble> {

@@ -35,12 +35,25 @@ impl Actor {
         actor
     }
 
+    /// Started with --wait by a shell that ignores these signals, as one does that starts something with `&`.
+    pub(crate) fn waiting_below(ignored: &str, program: &str, args: &[&str]) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("trap '' {ignored}; exec \"$0\" \"$@\""), program]);
+        let actor = Self::spawn_by(shell, &["--wait", "--oom-score-adj", "0"], args);
+        actor.until("it waits", |snapshot| snapshot.phase() == Some(Phase::Waiting));
+        actor
+    }
+
     fn spawn(program: &str, first: &[&str], args: &[&str]) -> Self {
+        Self::spawn_by(Command::new(program), first, args)
+    }
+
+    fn spawn_by(mut command: Command, first: &[&str], args: &[&str]) -> Self {
         // On a disk: some tests put files beside the page that tmpfs is no place for.
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let status = dir.path().join("status");
         let page = Page::create(&status).unwrap();
-        let child = Command::new(program)
+        let child = command
             .arg("--status")
             .arg(&status)
             .args(first)

@@ -6,6 +6,7 @@ use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use rstest::rstest;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
@@ -147,4 +148,23 @@ fn a_starters_blocked_signals_do_not_save_an_actor_from_sigterm() {
     blocked.thread_unblock().unwrap();
     kill(Pid::from_raw(actor.pid().try_into().unwrap()), Signal::SIGTERM).unwrap();
     assert_eq!(actor.ended().signal(), Some(15));
+}
+
+/// Ignored signals as `/proc/PID/status` has them (proc_pid_status(5)): bit N-1 is signal N. Without the real-time ones,
+/// of which the C library keeps some for itself and leaves them ignored in what it spawns.
+fn ignored(actor: &Actor) -> u64 {
+    let status = actor.proc("status");
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    u64::from_str_radix(mask.trim(), 16).unwrap() & ((1 << 31) - 1)
+}
+
+#[rstest]
+#[case(BALLOON, &["--total", "1M"])]
+#[case(BYSTANDER, &["heartbeat"])]
+fn what_a_starter_ignores_ends_an_actor_all_the_same(#[case] program: &str, #[case] args: &[&str]) {
+    let mut actor = Actor::waiting_below("HUP INT QUIT USR1 TERM CHLD", program, args);
+    // Nothing but what the runtime of Rust ignores by itself, in every program.
+    assert_eq!(ignored(&actor), 1 << (Signal::SIGPIPE as u32 - 1));
+    kill(Pid::from_raw(actor.pid().try_into().unwrap()), Signal::SIGINT).unwrap();
+    assert_eq!(actor.ended().signal(), Some(2));
 }
