@@ -91,6 +91,8 @@ pub struct Scenario {
     pub deadline: Span,
     /// How long the stress is watched at most after the balloons are released.
     pub observe: Span,
+    /// The least time for which the stress must be held, from the moment it is reached, for the claims to count.
+    pub hold: Span,
     /// How long bystanders run alone before.
     pub baseline: Span,
     /// What the machine must have.
@@ -186,6 +188,7 @@ impl Scenario {
         }
         changed.expects.extend(twin.expects.iter().cloned());
         changed.observe = twin.observe.unwrap_or(self.observe);
+        changed.hold = twin.hold.unwrap_or(self.hold);
         changed.requires = self.requires.merged(&twin.requires);
         Ok(changed)
     }

@@ -123,7 +123,7 @@ fn kill_claim(kill: &written::Kill, scenario: &Scenario, memory: Bytes) -> Resul
         limit: kill.limit.as_ref().map(ToString::to_string),
         at,
         signal: kill.signal.as_ref().map(|signal| signal.number()),
-        code: None,
+        code: kill.code.map(i32::from),
     })
 }
 

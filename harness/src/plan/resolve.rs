@@ -20,6 +20,7 @@ use crate::scenario::property::{self, DbusValue, PropertyName};
 use crate::scenario::protect::AnswerTarget;
 use crate::scenario::safety::Safety;
 use crate::scenario::size::{LimitRef, SizeExpr};
+use crate::scenario::span::Span;
 use crate::systemd::{Property, PropertyValue, slice_cgroup};
 
 /// Time between samples, µs: 20 Hz.
@@ -52,7 +53,7 @@ pub fn plan(scenario: &Scenario, twin: Option<&str>, host: &HostFacts, run: &str
         deadline_us: scenario.deadline.0,
         baseline_us: scenario.baseline.0,
         observe_us: scenario.observe.0,
-        hold_us: 0,
+        hold_us: scenario.hold.0,
         required: PlannedRequires {
             swap: scenario.requires.swap,
             units: scenario.requires.units.iter().map(ToString::to_string).collect(),
@@ -294,7 +295,9 @@ impl Resolver<'_> {
         let file = match &actor.role {
             Role::Writer(writer) => Some(writer.bytes.0),
             Role::Reader(reader) => Some(reader.bytes.0),
-            Role::Balloon(balloon) if balloon.memory == actor::MemoryKind::File => total,
+            Role::Balloon(balloon) if balloon.memory == actor::MemoryKind::File => {
+                total.map(|total| total.saturating_add(grown(balloon, self.scenario.deadline)))
+            }
             _ => None,
         };
         Ok(PlannedActor {
@@ -412,6 +415,15 @@ impl Resolver<'_> {
             }
         }
         watched
+    }
+}
+
+/// What a balloon takes on top of its size until PID 1 ends it, bytes.
+fn grown(balloon: &actor::Balloon, deadline: Span) -> u64 {
+    match (balloon.profile, balloon.rate) {
+        (actor::Profile::Grow, Some(rate)) => rate.0.saturating_mul(deadline.0.div_ceil(1_000_000)),
+        (actor::Profile::Grow, None) => u64::MAX,
+        (actor::Profile::Ramp | actor::Profile::Plateau | actor::Profile::Sawtooth, _) => 0,
     }
 }
 

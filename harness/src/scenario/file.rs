@@ -60,6 +60,10 @@ impl FromTable for Scenario {
         let deadline =
             table.required("deadline", "PID 1 ends every unit of the run after this time, such as \"90s\"");
         let observe = table.optional("observe", "how long the stress is watched at most, \"30s\" by default");
+        let hold = table.optional(
+            "hold",
+            "the least time for which the stress is held for the claims to count, none by default",
+        );
         let baseline = table.optional("baseline", "how long bystanders run alone before, \"1s\" by default");
         let requires = table.optional("requires", "what the machine must have; unmet: skipped");
         let cgroups = table.node("cgroup", false, "the cgroups to make, by name", cgroups_schema);
@@ -95,6 +99,7 @@ impl FromTable for Scenario {
             safety: safety?,
             deadline: deadline?,
             observe: observe.unwrap_or(DEFAULT_OBSERVE),
+            hold: hold.unwrap_or_default(),
             baseline: baseline.unwrap_or(DEFAULT_BASELINE),
             requires: requires.unwrap_or_default(),
             base_limits: base_limits(&cgroups),

@@ -36,6 +36,8 @@ pub struct Twin {
     pub earlyoom: Option<Earlyoom>,
     /// Another `observe`.
     pub observe: Option<Span>,
+    /// Another `hold`.
+    pub hold: Option<Span>,
     /// Actors to leave out; `earlyoom` for the one of the scenario.
     pub drop: Vec<Id>,
     /// Actors to add.
@@ -51,7 +53,7 @@ pub struct Twin {
 /// A change as written: `work.MemoryMax` = `"infinity"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// `CGROUP.Property`, `ACTOR.key`, `earlyoom.key` or `observe`.
+    /// `CGROUP.Property`, `ACTOR.key`, `earlyoom.key`, `observe` or `hold`.
     pub target: String,
     /// The TOML text of the new value.
     pub value: String,
@@ -81,6 +83,7 @@ struct Changes {
     changed: Vec<Actor>,
     earlyoom: Option<Earlyoom>,
     observe: Option<Span>,
+    hold: Option<Span>,
 }
 
 impl Twin {
@@ -97,7 +100,7 @@ impl Twin {
         let set = table.node(
             "set",
             false,
-            "what is changed: \"CGROUP.Property\", \"ACTOR.key\", \"earlyoom.key\" or \"observe\"",
+            "what is changed: \"CGROUP.Property\", \"ACTOR.key\", \"earlyoom.key\", \"observe\" or \"hold\"",
             set_schema,
         );
         let changes = set.map_or_else(|| Some(Changes::default()), |set| read_set(set, table.reader, base));
@@ -123,6 +126,7 @@ impl Twin {
             changed: changes.changed,
             earlyoom: changes.earlyoom,
             observe: changes.observe,
+            hold: changes.hold,
             drop: drop.unwrap_or_default(),
             added: added.unwrap_or_default(),
             requires: requires.unwrap_or_default(),
@@ -136,7 +140,7 @@ fn set_schema(generator: &mut SchemaGenerator) -> Schema {
     let span = Span::schema(generator);
     json_schema!({
         "type": "object",
-        "patternProperties": { "^[a-z0-9][a-z0-9-]*\\.[A-Za-z-]+$": {}, "^observe$": span },
+        "patternProperties": { "^[a-z0-9][a-z0-9-]*\\.[A-Za-z-]+$": {}, "^(observe|hold)$": span },
         "additionalProperties": false,
     })
 }
@@ -157,6 +161,7 @@ fn read_set(node: &Node<'_>, reader: &mut Reader, base: &Base<'_>) -> Option<Cha
         changes.set.push(Change { target: target.to_owned(), value: text });
         match target.split_once('.') {
             None if target == "observe" => changes.observe = Span::read(value, reader),
+            None if target == "hold" => changes.hold = Span::read(value, reader),
             None => refuse_target(key, value, reader, base),
             Some((name, property)) if base.cgroups.iter().any(|cgroup| *cgroup == *name) => {
                 changes.properties.extend(read_property(name, property, key, value, reader));
@@ -180,6 +185,7 @@ fn read_set(node: &Node<'_>, reader: &mut Reader, base: &Base<'_>) -> Option<Cha
                     });
                     put(&mut actors[index].1, setting, key, value, reader);
                 }
+                None if target == "hold" => changes.hold = Span::read(value, reader),
                 None => refuse_target(key, value, reader, base),
             },
         }
@@ -244,12 +250,14 @@ fn refuse_target(key: &Spanned<Cow<'_, str>>, value: &Node<'_>, reader: &mut Rea
     let mut problem = Diagnostic::error(
         &reader.source,
         key.span(),
-        format!("`{target}` is neither CGROUP.Property nor ACTOR.key of this scenario, nor `observe`"),
+        format!(
+            "`{target}` is neither CGROUP.Property nor ACTOR.key of this scenario, nor `observe` or `hold`"
+        ),
     );
     if value.get_ref().is_table() && known().any(|id| id == name) {
         problem = problem.help(format!("put the whole name in quotes: \"{name}.Property\""));
     } else if rest.is_empty() {
-        problem = problem.did_you_mean(nearest(target, ["observe"]), false);
+        problem = problem.did_you_mean(nearest(target, ["observe", "hold"]), false);
     } else {
         problem = problem.did_you_mean(nearest(name, known()).map(|near| format!("{near}.{rest}")), true);
     }

@@ -37,6 +37,7 @@ pub(super) fn check(checker: &mut Checker<'_>) {
             .help
             .push("raise `observe` or lower `within`".to_owned());
     }
+    hold(checker);
     for actor in &scenario.actors {
         if actor.delay >= scenario.observe {
             let index = checker.actor_index(actor);
@@ -51,5 +52,16 @@ pub(super) fn check(checker: &mut Checker<'_>) {
                 format!("a probe that may take {} cannot fail within {}", answer.within, scenario.observe);
             checker.error(&["protect".into(), "answer".into(), index.into(), "within".into()], message);
         }
+    }
+}
+
+/// The stress may be reached at the last moment, and must still be held for long enough.
+fn hold(checker: &mut Checker<'_>) {
+    let scenario = checker.scenario;
+    let (hold, within, observe) = (scenario.hold, scenario.reached.within, scenario.observe);
+    if hold.0 > 0 && within.plus(hold) > observe {
+        let message = format!("the stress cannot be held for {hold}: it is watched for {observe}");
+        let problem = checker.error(&["hold".into()], message);
+        problem.help.push(format!("`within` of [reached] ({within}) and `hold` must fit into `observe`"));
     }
 }

@@ -26,7 +26,9 @@ status of the process, and what systemd, systemd-oomd or earlyoom recorded. The 
 is `fail`. A lost log record leaves the other witnesses; the finding names the missing one. For `memcg`, `limit` names \
 the cgroup whose limit was hit: `oom` in its memory.events.local rises, while `oom_kill` rises for the victim's own \
 cgroup, and would also rise in a machine-wide OOM. `at` bounds the size at the kill; charges come in batches of 64 \
-pages for each CPU, so a very small `within-percent` fails by chance.",
+pages for each CPU, so a very small `within-percent` fails by chance. `limit = \"run\"` is the cap that the harness puts \
+around a run, which holds a balloon whose own cap is broken. By `exit` the victim left by itself: with code 0, or with the \
+`code` that is named.",
         example: "kill = { victim = \"hog\", by = \"memcg\", limit = \"work\", at = { percent = 100, of = \"work.MemoryMax\", within-percent = 2 } }",
     },
     Family {

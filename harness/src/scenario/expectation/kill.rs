@@ -1,12 +1,14 @@
 //! `kill = { … }`: who died, by whom, and at which size.
 
 use std::fmt;
+use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::scenario::id::Id;
 use crate::scenario::percent::Percent;
-use crate::scenario::read::{FromTable, Table, Word, value, word};
+use crate::scenario::read::{FromTable, Malformed, Scalar, Table, Word, value, word};
 use crate::scenario::size::LimitRef;
 
 /// A death that must happen, and its cause.
@@ -22,6 +24,8 @@ pub struct Kill {
     pub at: Option<KillAt>,
     /// With which signal.
     pub signal: Option<Signal>,
+    /// For `exit`: with which code; 0 when absent.
+    pub code: Option<u8>,
 }
 
 impl FromTable for Kill {
@@ -33,6 +37,8 @@ impl FromTable for Kill {
         let limit = table.optional("limit", "for memcg: the cgroup whose limit is hit");
         let at = table.optional("at", "how large the cgroup is at that moment");
         let signal = table.optional("signal", "with which signal");
+        let code =
+            table.optional("code", "for exit: with which code, 0 by default").map(|ExitCode(code)| code);
         match (by, table.key_span("limit")) {
             (Some(Killer::Memcg), None) => {
                 let span = table.span.clone();
@@ -47,8 +53,31 @@ impl FromTable for Kill {
             }
             _ => {}
         }
-        Some(Self { victim: victim?, by: by?, limit, at, signal })
+        ends_so(table, by?, signal)?;
+        Some(Self { victim: victim?, by: by?, limit, at, signal, code })
     }
+}
+
+/// Only who leaves by itself has an exit code, and each killer has its own signals.
+fn ends_so(table: &mut Table<'_, '_>, by: Killer, signal: Option<Signal>) -> Option<()> {
+    if by != Killer::Exit
+        && let Some(span) = table.key_span("code")
+    {
+        let message = format!("`code` is only for `exit`: who is killed by `{by}` has no exit code");
+        table.reader.error(span, message);
+        return None;
+    }
+    let Some(signal) = signal.filter(|signal| !by.signals().contains(signal)) else {
+        return Some(());
+    };
+    let span = table.value_span("signal").unwrap_or(table.span.clone());
+    let sent: Vec<_> = by.signals().iter().map(ToString::to_string).collect();
+    let problem = table.reader.error(span, format!("`{by}` never ends a process with {signal}"));
+    problem.help.push(match &sent[..] {
+        [] => "who exits by itself is ended by no signal: leave `signal` out, or claim a `code`".to_owned(),
+        sent => format!("it sends {}", sent.join(" or ")),
+    });
+    None
 }
 
 value!(table Kill);
@@ -113,6 +142,51 @@ impl fmt::Display for Killer {
     }
 }
 
+impl Killer {
+    /// The signals with which it ends a process.
+    const fn signals(self) -> &'static [Signal] {
+        match self {
+            Self::Memcg | Self::Global | Self::SystemdOomd => &[Signal::Kill],
+            Self::Earlyoom => &[Signal::Term, Signal::Kill],
+            Self::Signal => &Signal::ALL,
+            Self::Exit => &[],
+        }
+    }
+}
+
+/// The code of a process that exits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ExitCode(u8);
+
+impl FromStr for ExitCode {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let refused = || Malformed::new(format!("`{text}` is not an exit code: expected 0 to 255"));
+        text.parse().map(Self).map_err(|_| refused())
+    }
+}
+
+impl JsonSchema for ExitCode {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ExitCode".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": 0, "maximum": 255, "description": "an exit code: 0 to 255" })
+    }
+}
+
+impl Scalar for ExitCode {
+    const EXPECTING: &'static str = "an exit code, 0 to 255";
+
+    fn number(digits: &str) -> Option<String> {
+        Some(digits.to_owned())
+    }
+}
+
+value!(scalar ExitCode);
+
 /// A signal that ends a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each is the signal of that name, see signal(7)")]
@@ -134,6 +208,8 @@ pub enum Signal {
 }
 
 impl Signal {
+    const ALL: [Self; 7] = [Self::Hup, Self::Int, Self::Abrt, Self::Bus, Self::Kill, Self::Segv, Self::Term];
+
     /// The number on Linux.
     #[must_use]
     pub const fn number(self) -> i32 {
