@@ -2,6 +2,8 @@
 //!
 //! On a machine, the root-owned policy file decides; limits combine by minimum, so a scenario can never widen them.
 
+mod unfit;
+
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -14,10 +16,14 @@ use crate::scenario::bytes::Bytes;
 use crate::scenario::percent::Percent;
 use crate::scenario::span::Span;
 
+pub use unfit::{Unfit, fit};
+
 /// The file with which the owner of a machine allows runs on it.
 pub const POLICY_PATH: &str = "/etc/bulkhead/host.toml";
 /// A run may push the machine to this share of its memory at most.
 const ADMITTED_PERCENT: u64 = 90;
+/// A run must leave this share of the file system of its data free.
+const FREE_DISK_PERCENT: u64 = 10;
 
 /// What the owner of a machine allows.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -31,6 +37,8 @@ struct Written {
     max_memory: Option<String>,
     /// The share of memory that a run may push the machine to, `80%`.
     max_used: Option<String>,
+    /// The most that a run may write to the disk, `1G`.
+    max_disk: Option<String>,
     /// The longest deadline, `5min`.
     max_deadline: Option<String>,
     /// Bytes a second to which the swap device is throttled from outside, `8M`.
@@ -46,6 +54,8 @@ pub struct HostPolicy {
     pub max_memory: Option<u64>,
     /// The share of memory that a run may push the machine to, percent.
     pub max_used_percent: Option<u64>,
+    /// The most that a run may write to the disk, bytes.
+    pub max_disk: Option<u64>,
     /// The longest deadline, µs.
     pub max_deadline_us: Option<u64>,
     /// Bytes a second to which the swap device is throttled from outside: nothing on the machine itself can tell.
@@ -127,6 +137,7 @@ impl HostPolicy {
         Ok(Self {
             disposable: written.disposable,
             max_memory: value::<Bytes>("max-memory", written.max_memory.as_ref())?.map(|bytes| bytes.0),
+            max_disk: value::<Bytes>("max-disk", written.max_disk.as_ref())?.map(|bytes| bytes.0),
             max_used_percent: max_used.map(|percent| percent.of(100)),
             swap_rate: value::<Bytes>("swap-rate", written.swap_rate.as_ref())?.map(|bytes| bytes.0),
             max_deadline_us: value::<Span>("max-deadline", written.max_deadline.as_ref())?.map(|span| span.0),
@@ -158,6 +169,28 @@ pub enum Refusal {
     #[error("the run may take {wanted_mib} MiB, {POLICY_PATH} allows {allowed_mib} MiB")]
     Owner {
         /// What the run may take, MiB.
+        wanted_mib: u64,
+        /// What is allowed, MiB.
+        allowed_mib: u64,
+    },
+    /// It would fill the disk.
+    #[error(
+        "the run may write {wanted_mib} MiB to {}, which has {free_mib} MiB of {total_mib} MiB free: at least \
+         {FREE_DISK_PERCENT} % must stay free",
+        crate::host::DATA
+    )]
+    Disk {
+        /// What the run may write, MiB.
+        wanted_mib: u64,
+        /// What is free, MiB.
+        free_mib: u64,
+        /// The whole file system, MiB.
+        total_mib: u64,
+    },
+    /// The owner of the machine allows less disk.
+    #[error("the run may write {wanted_mib} MiB to the disk, {POLICY_PATH} allows {allowed_mib} MiB")]
+    OwnersDisk {
+        /// What the run may write, MiB.
         wanted_mib: u64,
         /// What is allowed, MiB.
         allowed_mib: u64,
@@ -200,6 +233,7 @@ pub fn admit(plan: &Plan, host: &HostFacts, policy: &HostPolicy) -> Result<(), R
         Some(value) => return Err(Refusal::PanicOnOom(value)),
         None => return Err(Refusal::Unknown("vm.panic_on_oom")),
     }
+    admit_disk(plan.most_disk(), host, policy)?;
     let total = host.memory_total.ok_or(Refusal::Unknown("MemTotal"))?;
     let available = host.memory_available.ok_or(Refusal::Unknown("MemAvailable"))?;
     // A destructive scenario has no cap of the harness's own; it only ever runs on a machine that may be lost.
@@ -230,11 +264,39 @@ pub fn admit(plan: &Plan, host: &HostFacts, policy: &HostPolicy) -> Result<(), R
     Ok(())
 }
 
+/// What a run writes must leave the disk usable for everybody else.
+fn admit_disk(wanted: u64, host: &HostFacts, policy: &HostPolicy) -> Result<(), Refusal> {
+    if wanted == 0 {
+        return Ok(());
+    }
+    if let Some(allowed) = policy.max_disk
+        && wanted > allowed
+    {
+        return Err(Refusal::OwnersDisk { wanted_mib: whole_mib(wanted), allowed_mib: allowed >> 20 });
+    }
+    let disk = host.data_disk.ok_or(Refusal::Unknown("the free space of the disk"))?;
+    let must_stay = disk.total.div_ceil(100).saturating_mul(FREE_DISK_PERCENT);
+    if disk.free.saturating_sub(wanted) < must_stay {
+        return Err(Refusal::Disk {
+            wanted_mib: whole_mib(wanted),
+            free_mib: disk.free >> 20,
+            total_mib: disk.total >> 20,
+        });
+    }
+    Ok(())
+}
+
+/// Rounded up: what is wanted is never said to be less than it is.
+fn whole_mib(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20)
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::host::Disk;
     use crate::scenario::Scenario;
     use crate::scenario::safety::Safety;
 
@@ -327,15 +389,89 @@ mod tests {
         assert_eq!(admit(&taking(Some(GIB)), &host, &HostPolicy::default()), Err(refusal));
     }
 
+    /// A plan whose first actor writes so much.
+    fn writing(bytes: u64) -> Plan {
+        let mut plan = taking(Some(GIB));
+        plan.actors[0].file = Some(bytes);
+        plan
+    }
+
+    /// A disk of 100 GiB.
+    fn with_disk(free: u64) -> HostFacts {
+        HostFacts { data_disk: Some(Disk { total: 100 * GIB, free }), ..machine() }
+    }
+
+    #[rstest]
+    #[case::a_tenth_stays_free(10 * GIB, 20 * GIB, true)]
+    #[case::one_byte_more(10 * GIB + 1, 20 * GIB, false)]
+    #[case::more_than_there_is(30 * GIB, 20 * GIB, false)]
+    #[case::any_number(u64::MAX, 20 * GIB, false)]
+    fn a_run_leaves_a_tenth_of_the_disk_free(#[case] bytes: u64, #[case] free: u64, #[case] admitted: bool) {
+        let decision = admit(&writing(bytes), &with_disk(free), &HostPolicy::default());
+        assert_eq!(decision.is_ok(), admitted, "{decision:?}");
+    }
+
+    /// Everything in the data directory counts: a file balloon up to its deadline, a cold copy by what it is at most.
+    #[rstest]
+    #[case::pinned_anonymous("", 0)]
+    #[case::a_cold_copy("text  = \"evictable\"", 32 << 20)]
+    #[case::a_file("memory = \"file\"", 614 << 20)]
+    #[case::a_file_that_grows("memory = \"file\"\nprofile = \"grow\"\nrate = \"1M\"", (614 + 90) << 20)]
+    #[case::a_file_without_end("memory = \"file\"\nprofile = \"grow\"", u64::MAX)]
+    fn what_a_run_puts_on_the_disk_is_counted(#[case] keys: &str, #[case] bytes: u64) {
+        let text = include_str!("../../scenarios/hard-cap-kill.toml")
+            .replace("size  = { percent = 120, of = \"work.MemoryMax\" }", "size = \"614M\"");
+        let text = match keys.strip_prefix("text") {
+            Some(_) => text.replace("text  = \"pinned\"", keys),
+            None => text.replace("text  = \"pinned\"", &format!("text  = \"pinned\"\n{keys}")),
+        };
+        let scenario = Scenario::parse("writing.toml", &text).expect("a scenario");
+        let facts = HostFacts { memory_total: Some(8 * GIB), ..HostFacts::default() };
+        assert_eq!(crate::plan::plan(&scenario, None, &facts, "r1").expect("a plan").most_disk(), bytes);
+    }
+
+    #[test]
+    fn a_run_that_writes_nothing_needs_no_disk() {
+        assert_eq!(admit(&taking(Some(GIB)), &with_disk(0), &HostPolicy::default()), Ok(()));
+        assert_eq!(admit(&taking(Some(GIB)), &machine(), &HostPolicy::default()), Ok(()));
+    }
+
+    #[test]
+    fn a_disk_whose_space_is_not_known_takes_nothing() {
+        let refusal = admit(&writing(1), &machine(), &HostPolicy::default());
+        assert_eq!(refusal, Err(Refusal::Unknown("the free space of the disk")));
+    }
+
+    #[test]
+    fn a_refused_disk_has_the_numbers() {
+        let refusal = admit(&writing(15 * GIB), &with_disk(20 * GIB), &HostPolicy::default());
+        assert_eq!(
+            refusal.expect_err("refused").to_string(),
+            "the run may write 15360 MiB to /var/lib/bulkhead, which has 20480 MiB of 102400 MiB free: at least 10 % \
+             must stay free"
+        );
+    }
+
+    #[test]
+    fn the_owners_disk_is_a_cap_also_for_what_may_be_lost() {
+        let policy = HostPolicy { max_disk: Some(GIB), disposable: true, ..HostPolicy::default() };
+        assert_eq!(admit(&writing(GIB), &with_disk(50 * GIB), &policy), Ok(()));
+        let mut uncapped = taking(None);
+        uncapped.actors[0].file = Some(GIB + 1);
+        let refusal = admit(&uncapped, &with_disk(50 * GIB), &policy);
+        assert_eq!(refusal, Err(Refusal::OwnersDisk { wanted_mib: 1025, allowed_mib: 1024 }));
+    }
+
     #[test]
     fn a_policy_says_what_it_allows() {
         let text = "schema = 1\ndisposable = true\nmax-memory = \"2G\"\nmax-used = \"80%\"\nmax-deadline = \"5min\"\n\
-                    swap-rate = \"8M\"\n";
+                    max-disk = \"1G\"\nswap-rate = \"8M\"\n";
         let policy = HostPolicy::parse(text).expect("a policy");
         let expected = HostPolicy {
             disposable: true,
             max_memory: Some(2 * GIB),
             max_used_percent: Some(80),
+            max_disk: Some(GIB),
             max_deadline_us: Some(300_000_000),
             swap_rate: Some(8 << 20),
         };

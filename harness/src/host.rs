@@ -4,6 +4,7 @@
 //! judges nothing: which facts forbid a run is the guard's business.
 
 mod cgroup2;
+mod disk;
 mod swaps;
 
 use std::fs;
@@ -12,13 +13,17 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub use cgroup2::Cgroup2;
+pub use cgroup2::{Cgroup2, Hierarchy};
+pub use disk::Disk;
 pub use swaps::SwapDevice;
 
 use crate::kernfile::{keyed, number};
 use crate::procfs;
 use crate::psi;
 use crate::systemd::Manager;
+
+/// Where the files of writers and readers and cold copies of programs lie.
+pub const DATA: &str = "/var/lib/bulkhead";
 
 /// What is known about this machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,8 +53,14 @@ pub struct HostFacts {
     pub swap_used: Option<u64>,
     /// The devices in `/proc/swaps`; an empty list is a machine without swap.
     pub swaps: Option<Vec<SwapDevice>>,
+    /// Whether this process runs as root.
+    pub root: Option<bool>,
+    /// Which cgroup hierarchies are mounted.
+    pub hierarchy: Option<Hierarchy>,
     /// The cgroup v2 mount that systemd uses; `None` when there is none.
     pub cgroup2: Option<Cgroup2>,
+    /// The file system that holds the data of runs, when it was asked.
+    pub data_disk: Option<Disk>,
     /// Whether `/proc/pressure/memory` can be read and holds what it should; not there counts as no.
     pub psi: Option<bool>,
     /// `always`, `madvise` or `never`: transparent huge pages.
@@ -75,6 +86,7 @@ pub struct HostFacts {
 /// The facts about this machine; those that only systemd knows when `manager` is there to ask.
 pub fn probe(manager: Option<&dyn Manager>) -> HostFacts {
     let mut facts = probe_below(Path::new("/"));
+    facts.data_disk = disk::holding(Path::new(DATA));
     if let Some(manager) = manager {
         facts.systemd_version = manager.version().ok();
         let active = |unit| manager.unit(unit).ok().map(|unit| unit.is_active());
@@ -104,7 +116,10 @@ pub fn probe_below(root: &Path) -> HostFacts {
         swap_total,
         swap_used: swap_total.zip(swap_free).and_then(|(total, free)| total.checked_sub(free)),
         swaps: read(root, "proc/swaps").and_then(|text| swaps::parse(&text)),
+        root: read(root, "proc/self/status").and_then(|text| is_root(&text)),
+        hierarchy: cgroup2::hierarchy(root),
         cgroup2: cgroup2::find(root),
+        data_disk: None,
         psi: readable_psi(root),
         huge_pages: read(root, "sys/kernel/mm/transparent_hugepage/enabled").and_then(|text| chosen(&text)),
         mglru: word(root, "sys/kernel/mm/lru_gen/enabled").and_then(|bits| {
@@ -154,6 +169,12 @@ fn readable_psi(root: &Path) -> Option<bool> {
         }
         Err(_) => Some(false),
     }
+}
+
+/// The effective user id is the second of the four (proc_pid_status(5)).
+fn is_root(status: &str) -> Option<bool> {
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    Some(ids.split_ascii_whitespace().nth(1)?.parse::<u32>().ok()? == 0)
 }
 
 fn may_read(path: &Path) -> Option<bool> {
@@ -222,6 +243,7 @@ mod tests {
                 "MemTotal: 2020524 kB\nMemAvailable: 1000 kB\nSwapTotal: 10 kB\nSwapFree: 4 kB\n",
             ),
             ("proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n/swapfile file\t524284\t0\t-2\n"),
+            ("proc/self/status", "Name:\tbulkhead\nUid:\t1000\t0\t0\t0\n"),
             ("proc/self/mounts", "cgroup2 /sys/fs/cgroup cgroup2 rw,nsdelegate,memory_recursiveprot 0 0\n"),
             ("sys/fs/cgroup/cgroup.controllers", "cpuset cpu io memory pids\n"),
             ("proc/pressure/memory", "some avg10=0.00 avg60=0.00 avg300=0.00 total=1\n"),
@@ -258,6 +280,8 @@ mod tests {
               "priority": -2
             }
           ],
+          "root": true,
+          "hierarchy": "unified",
           "cgroup2": {
             "options": [
               "rw",
@@ -272,6 +296,7 @@ mod tests {
               "pids"
             ]
           },
+          "data_disk": null,
           "psi": true,
           "huge_pages": "always",
           "mglru": true,

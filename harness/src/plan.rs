@@ -79,6 +79,9 @@ pub enum PlanError {
     },
 }
 
+/// No build of a balloon is larger, bytes: what a cold copy of one takes on the disk.
+const COLD_COPY: u64 = 32 << 20;
+
 /// One run, resolved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -133,6 +136,16 @@ impl Plan {
             actor.properties.iter().find(|property| property.name == "MemoryMax")?.value.as_u64()
         };
         Some(inside + self.actors.iter().filter_map(max).sum::<u64>())
+    }
+
+    /// The most that the run puts on the disk, bytes: files of writers, readers and balloons, and cold copies of programs.
+    #[must_use]
+    pub fn most_disk(&self) -> u64 {
+        let of = |actor: &PlannedActor| {
+            let copy = if actor.cold_text { COLD_COPY } else { 0 };
+            actor.file.unwrap_or(0).saturating_add(copy)
+        };
+        self.actors.iter().map(of).fold(0, u64::saturating_add)
     }
 
     /// The limit that the progress display shows: of the first declared cgroup.

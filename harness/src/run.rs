@@ -78,7 +78,7 @@ impl Paths {
             cgroups: "/sys/fs/cgroup".into(),
             root: "/".into(),
             state: undo::STATE.into(),
-            data: "/var/lib/bulkhead".into(),
+            data: crate::host::DATA.into(),
             programs: program.parent().map(PathBuf::from).unwrap_or_default(),
             kmsg: "/dev/kmsg".into(),
         })

@@ -32,8 +32,8 @@ pub(super) fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
         crate::run::block_signals().context("signals could not be blocked")?;
     }
     match select_and_run(arguments) {
-        // The owner of the machine has not allowed it: that is a guard's answer, not a surprise.
-        Err(error) if matches!(error.downcast_ref(), Some(HostError::Policy(_))) => {
+        // The machine cannot, or its owner has not allowed it: that is a guard's answer, not a surprise.
+        Err(error) if matches!(error.downcast_ref(), Some(HostError::Unfit(_) | HostError::Policy(_))) => {
             eprintln!("refused: {error:#}");
             Ok(ExitCode::Guarded)
         }

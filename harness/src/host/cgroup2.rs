@@ -17,6 +17,20 @@ pub struct Cgroup2 {
     pub controllers: Option<Vec<String>>,
 }
 
+/// Which cgroup hierarchies are mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hierarchy {
+    /// cgroup v2 where systemd mounts it.
+    Unified,
+    /// cgroup v1 for the controllers, and cgroup v2 elsewhere.
+    Hybrid,
+    /// cgroup v1 alone.
+    Legacy,
+    /// None at all.
+    Absent,
+}
+
 impl Cgroup2 {
     /// Whether the memory controller is in this hierarchy.
     #[must_use]
@@ -29,6 +43,27 @@ impl Cgroup2 {
     pub fn events_are_local(&self) -> bool {
         self.options.iter().any(|option| option == "memory_localevents")
     }
+}
+
+/// Tells the hierarchies by the mounts; `None` when those cannot be read.
+pub(super) fn hierarchy(root: &Path) -> Option<Hierarchy> {
+    let mounts = read(root, "proc/self/mounts")?;
+    let mounted = |kind: &str, target: Option<&str>| {
+        mounts.lines().any(|line| {
+            let mut fields = line.split(' ').skip(1);
+            let (at, of) = (fields.next(), fields.next());
+            of == Some(kind) && target.is_none_or(|target| at == Some(target))
+        })
+    };
+    Some(if mounted("cgroup2", Some(cgroupfs::ROOT)) {
+        Hierarchy::Unified
+    } else if mounted("cgroup2", None) {
+        Hierarchy::Hybrid
+    } else if mounted("cgroup", None) {
+        Hierarchy::Legacy
+    } else {
+        Hierarchy::Absent
+    })
 }
 
 /// Finds the mount at [`cgroupfs::ROOT`]; a hybrid machine has cgroup v2 elsewhere, without the memory controller.
@@ -48,6 +83,8 @@ pub(super) fn find(root: &Path) -> Option<Cgroup2> {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
     #[test]
@@ -59,12 +96,21 @@ mod tests {
         assert!(mount.events_are_local() && !mount.has_memory());
     }
 
-    #[test]
-    fn a_hybrid_machine_has_no_cgroup_2_where_it_is_needed() {
+    #[rstest]
+    #[case::unified("cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n", Hierarchy::Unified)]
+    #[case::hybrid(
+        "tmpfs /sys/fs/cgroup tmpfs rw 0 0\ncgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n\
+         cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n",
+        Hierarchy::Hybrid
+    )]
+    #[case::legacy("cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n", Hierarchy::Legacy)]
+    #[case::none_at_all("proc /proc proc rw 0 0\n", Hierarchy::Absent)]
+    fn the_hierarchies_are_told_by_the_mounts(#[case] mounts: &str, #[case] expected: Hierarchy) {
         let root = tempfile::tempdir().expect("a temporary directory");
+        assert_eq!(hierarchy(root.path()), None);
         std::fs::create_dir_all(root.path().join("proc/self")).expect("mkdir");
-        let mounts = "tmpfs /sys/fs/cgroup tmpfs rw 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
         std::fs::write(root.path().join("proc/self/mounts"), mounts).expect("write");
-        assert_eq!(find(root.path()), None);
+        assert_eq!(hierarchy(root.path()), Some(expected));
+        assert_eq!(find(root.path()).is_some(), expected == Hierarchy::Unified);
     }
 }

@@ -27,9 +27,15 @@ fn write_plan(out: &mut String, plan: &Plan) -> std::fmt::Result {
         seconds(plan.observe_us),
         seconds(plan.deadline_us)
     )?;
+    if plan.hold_us > 0 {
+        writeln!(out, "# counts when the stress is held for {} at least", seconds(plan.hold_us))?;
+    }
     match plan.most_memory() {
         Some(bytes) => writeln!(out, "# takes {} MiB at most, by the harness's own caps", bytes >> 20)?,
         None => writeln!(out, "# not capped by the harness: for a machine that may be lost")?,
+    }
+    if plan.most_disk() > 0 {
+        writeln!(out, "# writes {} MiB to the disk at most", plan.most_disk().div_ceil(1 << 20))?;
     }
     let dog = &plan.watchdog;
     writeln!(

@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Why a case could not be run here at all.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
+    /// No run could be started or observed here.
+    #[error(transparent)]
+    Unfit(#[from] guard::Unfit),
     /// The manager cannot be asked.
     #[error("systemd cannot be reached; --on host needs root on a machine that runs systemd")]
     Systemd(#[from] systemd::Error),
@@ -48,6 +51,7 @@ pub enum HostError {
 /// # Errors
 /// When nothing could be run. A run that went wrong is no error: its record says so.
 pub fn run_case(case: &Case, dir: &Path, on: &mut dyn FnMut(&Progress)) -> Result<EndReason, HostError> {
+    guard::fit(&host::probe(None))?;
     let bus = systemd::Bus::connect(PATIENCE)?;
     let policy = HostPolicy::load(Path::new(guard::POLICY_PATH))?;
     let run = run_id();

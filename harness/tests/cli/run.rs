@@ -1,5 +1,7 @@
 //! `run`: what is refused before any machine is touched.
 
+use std::os::unix::fs::PermissionsExt;
+
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::{contains, is_empty, starts_with};
 use rstest::rstest;
@@ -81,6 +83,40 @@ fn without_the_means_for_a_vm_it_is_an_error() {
         .code(1)
         .stdout(is_empty())
         .stderr(starts_with("error: ").and(contains("pass").not()));
+}
+
+/// The program where everybody may start it.
+fn for_everybody() -> (tempfile::TempDir, std::path::PathBuf) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let program = dir.path().join("bulkhead");
+    std::fs::copy(env!("CARGO_BIN_EXE_bulkhead"), &program).expect("copied");
+    for path in [dir.path(), &program] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("chmod");
+    }
+    (dir, program)
+}
+
+/// Refused at once and for its own reason, never a run that ends half-way with an error number.
+#[test]
+fn who_is_not_root_is_refused_before_anything_is_done_to_the_machine() {
+    use std::os::unix::process::CommandExt;
+    let scenarios = scenarios(&["hard-cap-kill"]);
+    let (dir, program) = for_everybody();
+    std::fs::set_permissions(scenarios.path(), std::fs::Permissions::from_mode(0o755)).expect("chmod");
+    let store = dir.path().join("runs");
+    std::fs::create_dir(&store).expect("made");
+    std::fs::set_permissions(&store, std::fs::Permissions::from_mode(0o777)).expect("chmod");
+    let mut command = std::process::Command::new(&program);
+    command.args(["run", "--on", "host", "--twins", "none", "--scenarios"]).arg(scenarios.path());
+    command.arg("--store").arg(&store).current_dir("/");
+    if nix::unistd::geteuid().is_root() {
+        command.uid(65534).gid(65534);
+    }
+    assert_cmd::Command::from_std(command)
+        .assert()
+        .code(12)
+        .stdout(is_empty())
+        .stderr(contains("refused: a run needs root: start it with sudo"));
 }
 
 #[test]
