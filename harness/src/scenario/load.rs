@@ -20,6 +20,21 @@ pub enum LoadError {
     /// What the files say is wrong.
     #[error("{0}")]
     Invalid(Invalid),
+    /// Two files have the same name, which is the id of both.
+    #[error(
+        "two scenarios are called `{id}`: {} and {}; their records and reports could not be told apart: rename one, or \
+         select one",
+        first.display(),
+        second.display()
+    )]
+    Twice {
+        /// The id.
+        id: String,
+        /// The file that came first.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
     /// No file has that name.
     #[error("there is no scenario `{name}` in {}{}", directory.display(), did_you_mean(.near.as_deref()))]
     Unknown {
@@ -38,7 +53,7 @@ impl LoadError {
     pub fn diagnostics(&self) -> &[Diagnostic] {
         match self {
             Self::Invalid(invalid) => &invalid.diagnostics,
-            Self::Read { .. } | Self::Unknown { .. } => &[],
+            Self::Read { .. } | Self::Twice { .. } | Self::Unknown { .. } => &[],
         }
     }
 }
@@ -57,22 +72,35 @@ pub(super) fn load(path: &Path) -> Result<Scenario, LoadError> {
 /// is not entered.
 ///
 /// # Errors
-/// The first file that cannot be read, otherwise everything that is wrong in all of them at once.
+/// The first file that cannot be read, two of one name, otherwise everything that is wrong in all of them at once.
 pub fn load_all<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Scenario>, LoadError> {
-    let mut scenarios = Vec::new();
-    let mut diagnostics = Vec::new();
+    let mut all = Vec::new();
     for path in paths {
         let path = path.as_ref();
-        let files = if path.is_dir() { files(path)? } else { vec![path.to_owned()] };
-        for file in files {
-            match load(&file) {
-                Ok(scenario) => scenarios.push(scenario),
-                Err(LoadError::Invalid(invalid)) => diagnostics.extend(invalid.diagnostics),
-                Err(error) => return Err(error),
-            }
+        all.extend(if path.is_dir() { files(path)? } else { vec![path.to_owned()] });
+    }
+    each_name_once(&all)?;
+    let mut scenarios = Vec::new();
+    let mut diagnostics = Vec::new();
+    for file in all {
+        match load(&file) {
+            Ok(scenario) => scenarios.push(scenario),
+            Err(LoadError::Invalid(invalid)) => diagnostics.extend(invalid.diagnostics),
+            Err(error) => return Err(error),
         }
     }
     if diagnostics.is_empty() { Ok(scenarios) } else { Err(LoadError::Invalid(Invalid { diagnostics })) }
+}
+
+/// The name of a file is the id of its scenario, wherever it lies.
+fn each_name_once(files: &[PathBuf]) -> Result<(), LoadError> {
+    for (index, second) in files.iter().enumerate() {
+        if let Some(first) = files[..index].iter().find(|first| first.file_stem() == second.file_stem()) {
+            let id = second.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            return Err(LoadError::Twice { id, first: first.clone(), second: second.clone() });
+        }
+    }
+    Ok(())
 }
 
 /// Loads the scenarios of `directory` that `names` selects, in the order of the names. A name is an id
@@ -139,6 +167,20 @@ mod tests {
         let mut paths: Vec<_> = error.diagnostics().iter().map(|problem| &*problem.source.path).collect();
         paths.dedup();
         assert_eq!(paths.len(), 2, "{error}");
+    }
+
+    #[test]
+    fn two_files_of_one_name_are_both_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = ["a/same.toml", "b/same.toml"].map(|path| directory.path().join(path));
+        for path in &paths {
+            std::fs::create_dir(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let error = load_all(&paths).unwrap_err().to_string();
+        assert!(error.starts_with("two scenarios are called `same`: "), "{error}");
+        assert!(paths.iter().all(|path| error.contains(&path.display().to_string())), "{error}");
+        assert!(load_all(&[&paths[0], &paths[0]]).is_err(), "the same file twice");
     }
 
     #[test]

@@ -37,6 +37,17 @@ fn a_wrong_file_is_shown_with_line_caret_and_nearest_name() {
 }
 
 #[test]
+fn two_files_of_one_name_are_a_usage_error() {
+    let (one, other) = (scenarios(&["hard-cap-kill"]), scenarios(&["hard-cap-kill"]));
+    let paths = [&one, &other].map(|dir| dir.path().display().to_string());
+    bulkhead(&["check", &paths[0], &paths[1]])
+        .assert()
+        .code(2)
+        .stdout(is_empty())
+        .stderr(contains("two scenarios are called `hard-cap-kill`: ").and(contains(paths[1].clone())));
+}
+
+#[test]
 fn a_file_that_is_not_there_is_a_usage_error() {
     bulkhead(&["check", "/nowhere/x.toml"])
         .assert()
