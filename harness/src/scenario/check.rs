@@ -9,9 +9,11 @@ use super::diagnostic::{Diagnostic, Source};
 use super::locate::{Step, locate};
 use super::{Actor, Limit, Scenario, SizeExpr};
 
+mod bounds;
 mod claims;
 mod daemons;
 mod memory;
+mod rest;
 mod time;
 mod twins;
 mod units;
@@ -24,6 +26,7 @@ pub fn check(scenario: &Scenario) -> Vec<Diagnostic> {
     let mut base = Checker::new(scenario, scenario, None);
     time::check(&mut base);
     memory::check(&mut base);
+    rest::check(&mut base);
     units::check(&mut base);
     daemons::check(&mut base);
     claims::check(&mut base);
@@ -37,9 +40,11 @@ pub fn check(scenario: &Scenario) -> Vec<Diagnostic> {
         let mut checker = Checker::new(scenario, &changed, Some(index));
         time::check(&mut checker);
         memory::check_total(&mut checker);
+        memory::reach(&mut checker);
         units::check(&mut checker);
         daemons::check(&mut checker);
         claims::check_twin(&mut checker, index);
+        twins::check_twin(&mut checker, index);
         let prefix = prefix(&twin.id);
         // What is wrong with the scenario already is wrong with each twin: once is enough.
         checker

@@ -23,6 +23,9 @@ pub use kill::{Kill, KillAt, Killer, Signal};
 /// Expectations that every scenario gets by itself; no `[[expect]]` may take these ids.
 pub const RESERVED: [&str; 3] = ["reached", "protected-unchanged", "protected-answers"];
 
+/// In `limit`: the cap that the harness puts around a run.
+pub const RUN: &str = "run";
+
 /// A claim with its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expectation {

@@ -5,7 +5,7 @@ use super::actor::Actor;
 use super::cgroup::{Parent, Place};
 use super::diagnostic::{Diagnostic, Source};
 use super::earlyoom::EARLYOOM;
-use super::expectation::{BoundValue, Claim, Expectation, RESERVED};
+use super::expectation::{BoundValue, Claim, Expectation, RESERVED, RUN};
 use super::id::Id;
 use super::locate::{Step, join, locate};
 use super::metric::{Metric, Subject};
@@ -13,6 +13,9 @@ use super::size::{LimitRef, SizeExpr};
 use super::suggest::nearest;
 
 mod twin;
+
+/// What `--twins` takes besides the name of a twin.
+const SELECTIONS: [&str; 3] = ["all", "none", "only"];
 
 /// The names that do not resolve, in file order.
 pub(super) fn check(scenario: &Scenario) -> Vec<Diagnostic> {
@@ -91,6 +94,10 @@ impl<'s> Names<'s> {
         self.unique("expectations", &expects, "expect");
         let twins: Vec<_> = self.scenario.twins.iter().map(|twin| &*twin.id).collect();
         self.unique("twins", &twins, "twin");
+        for (index, id) in twins.into_iter().enumerate().filter(|(_, id)| SELECTIONS.contains(id)) {
+            let message = format!("`--twins {id}` means something else: choose another name");
+            self.error(&["twin".into(), index.into(), "id".into()], message);
+        }
         for (index, actor) in actors.into_iter().enumerate() {
             let path = ["actor".into(), index.into(), "id".into()];
             if self.cgroups.contains(&actor) {
@@ -104,7 +111,7 @@ impl<'s> Names<'s> {
     }
 
     fn reserved_actor(&mut self, id: &str, path: &[Step<'_>]) {
-        if matches!(id, "host" | "protect") {
+        if matches!(id, "host" | "protect" | RUN) {
             self.error(path, format!("`{id}` means something else in metrics: choose another name"));
         }
         if id == EARLYOOM {
@@ -239,7 +246,8 @@ impl<'s> Names<'s> {
             Claim::Kill(kill) => {
                 self.known("actor", &kill.victim, &actors, &join(path, &["victim".into()]));
                 if let Some(limit) = &kill.limit {
-                    self.known("cgroup", limit, &cgroups, &join(path, &["limit".into()]));
+                    let limits = [cgroups.as_slice(), &[RUN]].concat();
+                    self.known("cgroup", limit, &limits, &join(path, &["limit".into()]));
                 }
                 if let Some(at) = &kill.at {
                     self.limit(&at.of, &join(path, &["at".into(), "of".into()]));

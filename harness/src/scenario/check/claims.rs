@@ -1,17 +1,20 @@
 //! Claims that cannot fail, cannot hold, or hold for the wrong reason.
 
 use super::memory::{inside, mib};
-use super::{Checker, daemons};
-use crate::scenario::actor::{Kind, OomScoreAdjust};
+use super::{Checker, bounds, daemons};
+use crate::scenario::actor::{Actor, Kind, OomScoreAdjust};
 use crate::scenario::bytes::Bytes;
+use crate::scenario::cgroup::Place;
 use crate::scenario::expectation::{
-    Bound, BoundKind, BoundValue, Claim, Expectation, Kill, Killer, MetricClaim, Phase,
+    Bound, BoundKind, BoundValue, Claim, Expectation, Kill, Killer, MetricClaim, Phase, RUN,
 };
 use crate::scenario::id::Id;
 use crate::scenario::limit::Limit;
 use crate::scenario::locate::{Step, join};
 use crate::scenario::metric::{Course, Metric, Subject, SubjectKind};
+use crate::scenario::percent::Percent;
 use crate::scenario::requires::{KernelVersion, SwapNeed};
+use crate::scenario::safety::Safety;
 
 /// The oldest kernel that is supported; what needs a newer one must say so.
 const OLDEST_KERNEL: KernelVersion = KernelVersion { major: 6, minor: 1 };
@@ -49,8 +52,12 @@ fn check_claim(checker: &mut Checker<'_>, claim: &Claim, together: &[Expectation
                     format!("`{victim}` must be killed by an OOM killer and is not among the only victims");
                 checker.error(&key, message);
             }
+            everybody(checker, ids, &key);
         }
         Claim::Survives(ids) => {
+            if ids.is_empty() {
+                checker.error(&key, "nobody is named who must survive: this cannot fail");
+            }
             if let Some(victim) = killed(together).find(|victim| ids.contains(victim)) {
                 let message = format!("`{victim}` cannot survive: another expectation says that it dies");
                 checker.error(&key, message);
@@ -60,6 +67,15 @@ fn check_claim(checker: &mut Checker<'_>, claim: &Claim, together: &[Expectation
         Claim::Oomd(claim) => daemons::check_oomd(checker, claim, &key),
         Claim::Earlyoom(claim) => daemons::check_selection(checker, claim, &key),
         Claim::KillOrder(ids) => check_order(checker, ids, &key),
+    }
+}
+
+/// Then only a stranger can make it fail.
+fn everybody(checker: &mut Checker<'_>, ids: &[Id], path: &[Step<'_>]) {
+    let actors = &checker.scenario.actors;
+    if actors.len() > 1 && actors.iter().all(|actor| ids.contains(&actor.id)) {
+        let message = "every actor is an allowed victim: about those that run here this says nothing";
+        checker.warn(path, message).help.push("leave out whom the kill must spare".to_owned());
     }
 }
 
@@ -120,7 +136,13 @@ fn check_kill(checker: &mut Checker<'_>, kill: &Kill, path: &[Step<'_>]) {
         let help = format!("leave `processes` out of `{}`, or claim what becomes of its cgroup", victim.id);
         checker.error(path, message).help.push(help);
     }
-    if let Some(limit) = &kill.limit {
+    if let Some(at) = kill.at.as_ref().filter(|at| at.within_percent > Percent(10_000)) {
+        let path = join(path, &["at".into(), "within-percent".into()]);
+        checker.error(&path, format!("within {} of it is any size", at.within_percent));
+    }
+    if kill.limit.as_deref() == Some(RUN) {
+        own_cap(checker, victim, &join(path, &["limit".into()]));
+    } else if let Some(limit) = &kill.limit {
         let path = join(path, &["limit".into()]);
         if !checker.is_inside(victim, limit) {
             let message =
@@ -149,6 +171,20 @@ fn check_kill(checker: &mut Checker<'_>, kill: &Kill, path: &[Step<'_>]) {
         checker.warn(&path, message).notes.push(
             "the kernel charges 64 pages at a time for each CPU: memory.current leads real use".to_owned(),
         );
+    }
+}
+
+/// The harness's own cap is around the declared cgroups that hang in the run, and a destructive run has none.
+fn own_cap(checker: &mut Checker<'_>, victim: &Actor, path: &[Step<'_>]) {
+    let inside = match &victim.place {
+        Place::Cgroup(id) => checker.chain(id).1.is_none(),
+        Place::Slice(_) => false,
+    };
+    if checker.scenario.safety == Safety::Destructive {
+        checker.error(path, "a destructive run has no cap of the harness's own that could be hit");
+    } else if !inside {
+        let message = format!("`{}` runs outside the cap that the harness puts around a run", victim.id);
+        checker.error(path, message);
     }
 }
 
@@ -182,6 +218,7 @@ fn check_metric(checker: &mut Checker<'_>, claim: &MetricClaim, path: &[Step<'_>
             .help
             .push("add `swap` to [requires], such as swap = \"256M\"".to_owned());
     }
+    bounds::check(checker, claim, path);
     for bound in &claim.bounds {
         let key = bound.kind.to_string();
         check_bound(checker, claim, bound, &join(path, &[key.as_str().into()]));
@@ -261,7 +298,7 @@ fn fits_actor(checker: &mut Checker<'_>, metric: &Metric, path: &[Step<'_>]) {
     let Subject::Actor(id) = &metric.subject else {
         return;
     };
-    let Some(kind) = checker.scenario.actor(id).map(super::Actor::kind) else {
+    let Some(kind) = checker.scenario.actor(id).map(Actor::kind) else {
         return;
     };
     let fits = match metric.info.name {

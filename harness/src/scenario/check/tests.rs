@@ -46,7 +46,11 @@ only-victims = ["hog"]
 [[twin]]
 id = "off"
 set = { "work.MemoryMax" = "infinity" }
-must-fail = ["killed"]
+must-fail = ["killed", "flat", "only"]
+[[twin.expect]]
+id = "instead"
+metric = "work:memory.peak"
+min = "550M"
 "#;
 
 fn problems(text: &str) -> Vec<String> {
@@ -170,7 +174,131 @@ fn a_sound_scenario_has_no_problems() {
 #[case(
     "set = { \"work.MemoryMax\" = \"infinity\" }",
     "requires = { memory = \"2G\" }",
-    "error: twin `off` breaks nothing"
+    "error: in twin `off`: it breaks nothing"
+)]
+#[case(
+    "set = { \"work.MemoryMax\" = \"infinity\" }",
+    "set = { \"observe\" = \"19s\", \"hold\" = \"1s\" }",
+    "error: in twin `off`: it breaks nothing"
+)]
+#[case(
+    "set = { \"work.MemoryMax\" = \"infinity\" }",
+    "set = { \"work.MemoryMax\" = \"0.5G\", \"work.MemoryHigh\" = \"infinity\", \"hog.text\" = \"pinned\" }",
+    "error: in twin `off`: it changes nothing: what it sets is so already"
+)]
+#[case(
+    "set = { \"work.MemoryMax\" = \"infinity\" }",
+    "drop = [\"hog\"]",
+    "error: in twin `off`: it drops what [reached] watches"
+)]
+#[case(
+    "set = { \"work.MemoryMax\" = \"infinity\" }",
+    "set = { \"hog.size\" = \"400M\" }",
+    "error: in twin `off`: the balloons in `work` take 400.0 MiB at most: 486.4 MiB is never reached"
+)]
+#[case(
+    "[[twin.expect]]\nid = \"instead\"\nmetric = \"work:memory.peak\"\nmin = \"550M\"\n",
+    "",
+    "warning: in twin `off`: it must turn `killed` red, and does not say what happens instead"
+)]
+#[case(
+    "must-fail = [\"killed\", \"flat\", \"only\"]",
+    "must-fail = [\"killed\"]",
+    "warning: no twin must turn this red: flat, only"
+)]
+#[case(
+    "max-delta = 0",
+    "max-delta = 5\nmin-delta = 6",
+    "error: `min-delta` is above `max-delta`: nothing is both"
+)]
+#[case(
+    "metric = \"host:swap.out\"\nmax-delta = 0",
+    "metric = \"work:memory.swap.current\"\nmax-delta = 0",
+    "error: `work:memory.swap.current` goes up and down: what went up and came back passes `max-delta`"
+)]
+#[case(
+    "metric = \"host:swap.out\"\nmax-delta = 0",
+    "metric = \"host:swap.used\"\nmax-rate = \"512K\"",
+    "error: `host:swap.used` goes up and down"
+)]
+#[case(
+    "metric = \"host:swap.out\"\nmax-delta = 0",
+    "metric = \"canary:gap.max\"\nmax = \"21s\"",
+    "warning: `canary:gap.max` cannot exceed this: that part of the run lasts 21s at most"
+)]
+#[case(
+    "metric = \"host:swap.out\"\nmax-delta = 0",
+    "metric = \"work:memory.pressure.full\"\nmin-rate = \"101%\"",
+    "warning: `work:memory.pressure.full` cannot come to this"
+)]
+#[case(
+    "metric = \"host:swap.out\"\nmax-delta = 0",
+    "metric = \"canary:wakeups\"\nmin-delta = 1052",
+    "warning: `canary:wakeups` cannot come to this: `canary` beats every 20ms, for 21s at most"
+)]
+#[case(
+    "metric = \"host:swap.out\"\nmax-delta = 0",
+    "metric = \"work:memory.peak\"\nmax = \"1G\"",
+    "warning: `work:memory.peak` cannot exceed this on a machine with the 1024.0 MiB of memory"
+)]
+#[case(
+    "metric = \"host:swap.out\"\nmax-delta = 0",
+    "metric = \"work:memory.swap.current\"\nmin = \"257M\"",
+    "warning: `work:memory.swap.current` cannot come to this on a machine with the 256.0 MiB of swap"
+)]
+#[case("within-percent = 2 }", "within-percent = 101 }", "error: within 101% of it is any size")]
+#[case("within = \"10s\"", "within = \"0s\"", "error: `within` of 0s leaves no time")]
+#[case("every = \"20ms\"", "every = \"0\"", "error: `every` of 0s leaves no time")]
+#[case(
+    "[reached]",
+    "[protect]\nanswer = [{ tcp-banner = \"127.0.0.1:22\", within = \"1s\", every = \"0s\" }]\n[reached]",
+    "error: `every` of 0s leaves no time"
+)]
+#[case(
+    "[reached]",
+    "[protect]\nanswer = [{ tcp-banner = \"127.0.0.1:22\", within = \"0s\" }]\n[reached]",
+    "error: `within` of 0s leaves no time"
+)]
+#[case("only-victims = [\"hog\"]", "survives = []", "error: nobody is named who must survive")]
+#[case(
+    "only-victims = [\"hog\"]",
+    "only-victims = [\"hog\", \"canary\"]",
+    "warning: every actor is an allowed victim"
+)]
+#[case(
+    "min = { percent = 95, of = \"work.MemoryMax\" }",
+    "max = { percent = 95, of = \"work.MemoryMax\" }",
+    "error: `work:memory.peak` is there before anything happens"
+)]
+#[case(
+    "metric = \"work:memory.peak\"\nmin = { percent = 95, of = \"work.MemoryMax\" }",
+    "metric = \"host:memory.available\"\nmax = \"1G\"",
+    "error: `host:memory.available` is there before anything happens"
+)]
+#[case(
+    "metric = \"work:memory.peak\"\nmin = { percent = 95, of = \"work.MemoryMax\" }",
+    "metric = \"host:memory.available\"\nmin = \"100M\"",
+    "error: `host:memory.available` is there before anything happens"
+)]
+#[case(
+    "min = { percent = 95, of = \"work.MemoryMax\" }",
+    "min = \"1M\"",
+    "error: `work:memory.peak` is there before anything happens"
+)]
+#[case(
+    "min = { percent = 95, of = \"work.MemoryMax\" }",
+    "max = { percent = 95, of-phase = \"baseline\" }",
+    "error: [reached] is watched while it happens"
+)]
+#[case(
+    "observe = \"20s\"",
+    "observe = \"20s\"\nhold = \"11s\"",
+    "error: the stress cannot be held for 11s: it is watched for 20s"
+)]
+#[case(
+    "set = { \"work.MemoryMax\" = \"infinity\" }",
+    "set = { \"work.MemoryMax\" = \"infinity\", \"hold\" = \"11s\" }",
+    "error: in twin `off`: the stress cannot be held for 11s"
 )]
 #[case(
     "set = { \"work.MemoryMax\" = \"infinity\" }",
@@ -188,9 +316,9 @@ fn a_sound_scenario_has_no_problems() {
     "error: in twin `off`: the deadline of 1min 30s ends a run that is watched for 1min 31s"
 )]
 #[case(
-    "[[twin]]\nid = \"off\"\nset = { \"work.MemoryMax\" = \"infinity\" }\nmust-fail = [\"killed\"]\n",
-    "",
-    "error: no [[twin]] breaks this on purpose"
+    "set = { \"work.MemoryMax\" = \"infinity\" }",
+    "set = { \"work.MemoryMax\" = \"infinity\", \"observe\" = \"9s\", \"hold\" = \"1s\" }",
+    "error: in twin `off`: the stress cannot be held for 1s: it is watched for 9s"
 )]
 fn a_rule_is_found_out(#[case] from: &str, #[case] to: &str, #[case] expected: &str) {
     assert!(FINE.contains(from), "the case changes nothing");
@@ -199,6 +327,44 @@ fn a_rule_is_found_out(#[case] from: &str, #[case] to: &str, #[case] expected: &
         found.iter().any(|problem| problem.starts_with(expected)),
         "expected {expected}\nfound {found:#?}"
     );
+}
+
+#[test]
+fn a_core_scenario_has_a_twin() {
+    let (text, _) = FINE.split_once("[[twin]]").unwrap();
+    assert_eq!(problems(text), ["error: no [[twin]] breaks this on purpose: nothing shows that it can fail"]);
+}
+
+/// What falls under stress is reached at a maximum, what rises at a minimum, and both above and below what is at rest.
+#[rstest]
+#[case("metric = \"host:memory.available\"\nmax = \"400M\"")]
+#[case("metric = \"host:oom_kill\"\nmin = 1")]
+#[case("metric = \"work:memory.events.high\"\nmin = 50")]
+#[case("metric = \"hog:touched\"\nmin = \"100M\"")]
+fn a_stress_that_arrives_is_reached(#[case] reached: &str) {
+    let from = "metric = \"work:memory.peak\"\nmin = { percent = 95, of = \"work.MemoryMax\" }";
+    assert_eq!(problems(&FINE.replace(from, reached)), Vec::<String>::new());
+}
+
+/// One actor alone may be the only victim: the claim is about everybody else on the machine.
+#[test]
+fn a_scenario_of_one_may_name_it_the_only_victim() {
+    let (before, rest) = FINE.split_once("[[actor]]\nid = \"canary\"").unwrap();
+    let (_, after) = rest.split_once("[reached]").unwrap();
+    assert_eq!(problems(&format!("{before}[reached]{after}")), Vec::<String>::new());
+}
+
+/// The cap around a run is there for what is in the run, and never in a destructive scenario.
+#[rstest]
+#[case("\"contained\"", "\"destructive\"", "a destructive run has no cap of the harness's own")]
+#[case("[cgroup.work]", "[cgroup.work]\nin = \"system.slice\"", "`hog` runs outside the cap")]
+fn the_cap_of_the_run_kills_only_what_it_holds(#[case] from: &str, #[case] to: &str, #[case] words: &str) {
+    let own = "kill = { victim = \"hog\", by = \"memcg\", limit = \"run\" }";
+    let text = FINE.replace("metric = \"work:memory.peak\"\nmin = \"550M\"", own);
+    assert_eq!(problems(&text), Vec::<String>::new());
+    let found = problems(&text.replace(from, to));
+    let expected = format!("error: in twin `off`: {words}");
+    assert!(found.iter().any(|problem| problem.starts_with(&expected)), "{found:#?}");
 }
 
 #[test]

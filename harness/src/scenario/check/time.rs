@@ -2,6 +2,8 @@
 
 use super::Checker;
 use crate::scenario::Span;
+use crate::scenario::actor::Role;
+use crate::scenario::locate::{Step, join};
 
 /// Time for starting units, verifying cgroups and proving the cleanup, which the deadline must leave.
 const SLACK: Span = Span::seconds(10);
@@ -38,6 +40,7 @@ pub(super) fn check(checker: &mut Checker<'_>) {
             .push("raise `observe` or lower `within`".to_owned());
     }
     hold(checker);
+    zeroes(checker);
     for actor in &scenario.actors {
         if actor.delay >= scenario.observe {
             let index = checker.actor_index(actor);
@@ -63,5 +66,43 @@ fn hold(checker: &mut Checker<'_>) {
         let message = format!("the stress cannot be held for {hold}: it is watched for {observe}");
         let problem = checker.error(&["hold".into()], message);
         problem.help.push(format!("`within` of [reached] ({within}) and `hold` must fit into `observe`"));
+    }
+}
+
+/// A time in which nothing can happen, or a pause that is none.
+fn zeroes(checker: &mut Checker<'_>) {
+    let scenario = checker.scenario;
+    let none = Some(Span(0));
+    let refuse = |checker: &mut Checker<'_>, path: &[Step<'_>], key: &str| {
+        let path = join(path, &[key.into()]);
+        checker
+            .error(&path, format!("`{key}` of 0s leaves no time"))
+            .help
+            .push("such as \"500ms\"".to_owned());
+    };
+    if scenario.reached.within == Span(0) {
+        refuse(checker, &["reached".into()], "within");
+    }
+    for (index, answer) in scenario.protect.answer.iter().enumerate() {
+        let path = ["protect".into(), "answer".into(), index.into()];
+        for (key, span) in [("within", answer.within), ("every", answer.every)] {
+            if span == Span(0) {
+                refuse(checker, &path, key);
+            }
+        }
+    }
+    for actor in &scenario.actors {
+        let (key, span) = match &actor.role {
+            Role::Balloon(balloon) => ("period", balloon.period),
+            Role::Heartbeat(heartbeat) => ("every", Some(heartbeat.every)),
+            Role::Writer(writer) => ("every", writer.every),
+            Role::Reader(reader) => ("every", reader.every),
+            Role::Forker(forker) => ("every", forker.every),
+            Role::TcpServer(_) | Role::Spinner(_) | Role::Sleeper => continue,
+        };
+        if span == none {
+            let index = checker.actor_index(actor);
+            refuse(checker, &["actor".into(), index.into()], key);
+        }
     }
 }
