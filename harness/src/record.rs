@@ -5,6 +5,7 @@
 //! (the kernel log of the run, as read). The judge needs nothing else.
 
 pub mod event;
+pub(crate) mod load;
 pub mod samples;
 pub mod store;
 
@@ -82,14 +83,16 @@ pub struct Record {
     pub events: Vec<Stamped>,
     /// The samples.
     pub samples: Samples,
+    /// What could not be read of it, one sentence each. Nothing is known of what followed there.
+    pub damage: Vec<String>,
 }
 
 impl Record {
-    /// Reads a run directory.
+    /// Reads a run directory: its events and samples up to the first line that is damaged.
     ///
     /// # Errors
-    /// A missing, truncated or foreign file, with its path, line and the fix.
+    /// A missing, damaged or foreign head, with its path, line and the fix.
     pub fn load(dir: &Path) -> Result<Self, store::StoreError> {
-        store::load(dir)
+        load::load(dir)
     }
 }

@@ -202,7 +202,7 @@ fn warnings(record: &Record) -> Vec<String> {
         }
         _ => None,
     });
-    starved.into_iter().chain(seen).collect()
+    starved.into_iter().chain(record.damage.iter().cloned()).chain(seen).collect()
 }
 
 fn console(record: &Record) -> Vec<String> {
@@ -351,7 +351,7 @@ mod tests {
             at_us: vec![1, 2],
             values: vec![Some(4096), Some(4096 + swapped)],
         };
-        Record { head, events: vec![Stamped { at_us: 5, event: answer }], samples }
+        Record { head, events: vec![Stamped { at_us: 5, event: answer }], samples, damage: Vec::new() }
     }
 
     #[rstest]

@@ -1,15 +1,15 @@
-//! A run directory: written as the run goes, read back whole.
+//! A run directory, written as the run goes.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use super::{Head, Record, SCHEMA, Samples, Stamped};
+use super::{Head, SCHEMA, Stamped};
 
-const HEAD: &str = "record.json";
-const EVENTS: &str = "events.jsonl";
-const SAMPLES: &str = "samples.jsonl";
+pub(super) const HEAD: &str = "record.json";
+pub(super) const EVENTS: &str = "events.jsonl";
+pub(super) const SAMPLES: &str = "samples.jsonl";
 const KMSG: &str = "kmsg.log";
 
 /// Why a record could not be written or read.
@@ -44,26 +44,6 @@ pub enum StoreError {
         path: PathBuf,
         /// The version found.
         found: u64,
-    },
-    /// A row of samples does not say when it was taken.
-    #[error("{path}:{line}: a row of samples begins with its time, this one does not", path = path.display())]
-    Time {
-        /// The file.
-        path: PathBuf,
-        /// Its line, from 1.
-        line: usize,
-    },
-    /// A row of samples does not fit its header.
-    #[error("{path}:{line}: {found} values where the header names {expected} columns", path = path.display())]
-    Width {
-        /// The file.
-        path: PathBuf,
-        /// Its line, from 1.
-        line: usize,
-        /// Columns in the header.
-        expected: usize,
-        /// Values in the row.
-        found: usize,
     },
 }
 
@@ -174,83 +154,11 @@ impl Store {
     }
 }
 
-/// Reads a run directory. A last line cut short by a killed writer is left out; any other damage is an error.
-pub(super) fn load(dir: &Path) -> Result<Record, StoreError> {
-    let head_path = dir.join(HEAD);
-    let text = fs::read(&head_path).map_err(io_error("read", &head_path))?;
-    // A value that parses but is no head has no line of its own.
-    let json = |source: serde_json::Error| StoreError::Line {
-        path: head_path.clone(),
-        line: source.line().max(1),
-        source,
-    };
-    let value: serde_json::Value = serde_json::from_slice(&text).map_err(json)?;
-    let found = value["schema"].as_u64().unwrap_or(0);
-    if found != u64::from(SCHEMA) {
-        return Err(StoreError::Version { path: head_path, found });
-    }
-    let head: Head = serde_json::from_value(value).map_err(json)?;
-    Ok(Record { head, events: load_events(&dir.join(EVENTS))?, samples: load_samples(&dir.join(SAMPLES))? })
-}
-
-/// Whole lines of a file with their numbers; a missing file has none.
-fn whole_lines(path: &Path) -> Result<Vec<(usize, Vec<u8>)>, StoreError> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(StoreError::Io { action: "read", path: path.to_owned(), source }),
-    };
-    let mut reader = BufReader::new(file);
-    let mut lines = Vec::new();
-    loop {
-        let mut line = Vec::new();
-        reader.read_until(b'\n', &mut line).map_err(io_error("read", path))?;
-        if line.last() != Some(&b'\n') {
-            return Ok(lines);
-        }
-        lines.push((lines.len() + 1, line));
-    }
-}
-
-fn load_events(path: &Path) -> Result<Vec<Stamped>, StoreError> {
-    whole_lines(path)?
-        .into_iter()
-        .map(|(line, text)| {
-            serde_json::from_slice(&text).map_err(|source| StoreError::Line {
-                path: path.to_owned(),
-                line,
-                source,
-            })
-        })
-        .collect()
-}
-
-fn load_samples(path: &Path) -> Result<Samples, StoreError> {
-    let mut samples = Samples::default();
-    for (line, text) in whole_lines(path)? {
-        let parse = |source| StoreError::Line { path: path.to_owned(), line, source };
-        if line == 1 {
-            samples.columns = serde_json::from_slice(&text).map_err(parse)?;
-            continue;
-        }
-        let row: Vec<Option<u64>> = serde_json::from_slice(&text).map_err(parse)?;
-        let [Some(at), values @ ..] = row.as_slice() else {
-            return Err(StoreError::Time { path: path.to_owned(), line });
-        };
-        let expected = samples.columns.len();
-        if values.len() != expected {
-            return Err(StoreError::Width { path: path.to_owned(), line, expected, found: values.len() });
-        }
-        samples.at_us.push(*at);
-        samples.values.extend_from_slice(values);
-    }
-    Ok(samples)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::record::Event;
+    use crate::record::load::load_events;
 
     fn stamped(at_us: u64) -> Stamped {
         Stamped { at_us, event: Event::ActorReleased { actor: "hog".into() } }
@@ -271,24 +179,8 @@ mod tests {
         let run = dir.path().join("run");
         Store::create(&run).expect("made").append(&stamped(1)).expect("written");
         Store::reopen(&run).expect("opened").append(&stamped(2)).expect("written");
-        let events = load_events(&run.join(EVENTS)).expect("read");
-        assert_eq!(events, [stamped(1), stamped(2)]);
-    }
-
-    #[test]
-    fn a_row_without_a_time_is_named() {
-        for row in ["[null,1]", "[]"] {
-            let dir = tempfile::tempdir().expect("a temporary directory");
-            let path = dir.path().join(SAMPLES);
-            fs::write(&path, format!("[\"a\"]\n[1,2]\n{row}\n")).expect("written");
-            let error = load_samples(&path).expect_err("refused");
-            assert!(matches!(error, StoreError::Time { line: 3, .. }), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_run_without_samples_has_none() {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        assert_eq!(load_samples(&dir.path().join(SAMPLES)).expect("read"), Samples::default());
+        let mut damage = Vec::new();
+        assert_eq!(load_events(&run.join(EVENTS), &mut damage), [stamped(1), stamped(2)]);
+        assert!(damage.is_empty(), "{damage:?}");
     }
 }

@@ -113,7 +113,7 @@ impl Run {
         };
         head.plan = Some(plan(&run, twin, &facts, "r1").expect("a plan"));
         head.host = Some(facts);
-        let record = Record { head, events: Vec::new(), samples: Samples::default() };
+        let record = Record { head, events: Vec::new(), samples: Samples::default(), damage: Vec::new() };
         let mut run = Self { record };
         run.green();
         run

@@ -1,10 +1,11 @@
-//! Damaged and foreign records are refused with file, line and the fix; a last line cut short is not damage.
+//! A damaged record is judged up to the damage; a foreign one, or one without its head, is refused with file, line and the fix.
 
 use std::fs;
 use std::path::Path;
 
 use harness::record::{Record, Stamped};
 use harness::run::recorder::chain;
+use reports::outcome::Verdict;
 
 use crate::built::{KILLED, Run};
 
@@ -46,29 +47,41 @@ fn a_record_comes_back_as_it_was_written() {
     assert_eq!(record, built);
 }
 
+/// What is known of the damage of a record, and what the judge makes of the rest.
+fn damaged(dir: &Path) -> (Vec<String>, harness::judge::Judgement) {
+    let record = Record::load(dir).expect("what is whole of it");
+    (record.damage.clone(), harness::judge::judge(&record))
+}
+
+/// What ends with the damage is known; what would have followed is not taken for "did not happen".
 #[test]
-fn a_bad_event_is_named_with_its_line() {
+fn a_record_is_judged_up_to_its_first_bad_event() {
     let dir = saved();
-    let lines = fs::read_to_string(dir.path().join("events.jsonl")).expect("read").lines().count();
-    append(dir.path(), "events.jsonl", "{\"at_us\":1,\"event\":{\"kind\":\"party\"}}\n");
-    let error = error(dir.path());
-    let start = format!("RUN/events.jsonl:{}: not a line of a record", lines + 1);
-    assert!(error.starts_with(&start), "{error}");
-    assert!(error.contains("unknown variant `party`"), "{error}");
+    let text = fs::read_to_string(dir.path().join("events.jsonl")).expect("read");
+    let lines: Vec<&str> = text.lines().collect();
+    for bad in 0..lines.len() {
+        let mut broken = lines.clone();
+        broken[bad] = "{\"at_us\":1,\"event\":{\"kind\":\"party\"}}";
+        write(dir.path(), "events.jsonl", &(broken.join("\n") + "\n"));
+        let (damage, judgement) = damaged(dir.path());
+        assert_eq!(damage.len(), 1, "{damage:?}");
+        let start = format!("events.jsonl:{}: not a line of a record: unknown variant `party`", bad + 1);
+        assert!(damage[0].starts_with(&start), "{damage:?}");
+        let ended = lines[..bad].iter().any(|line| line.contains("\"kind\":\"ended\""));
+        assert!(ended || judgement.verdict == Verdict::Inconclusive, "line {}: {judgement:#?}", bad + 1);
+    }
 }
 
 #[test]
-fn a_row_of_another_width_is_named_with_its_line() {
+fn damage_is_a_warning_of_its_case() {
     let dir = saved();
     append(dir.path(), "samples.jsonl", "[3,5]\n");
-    assert_eq!(error(dir.path()), "RUN/samples.jsonl:4: 1 values where the header names 2 columns");
-}
-
-#[test]
-fn a_row_without_a_time_is_refused() {
-    let dir = saved();
-    append(dir.path(), "samples.jsonl", "[null,5,6]\n");
-    assert!(error(dir.path()).starts_with("RUN/samples.jsonl:4: "));
+    let record = Record::load(dir.path()).expect("what is whole of it");
+    let words = "samples.jsonl:4: 1 values where the header names 2 columns; nothing is known of what was recorded \
+                 from here on";
+    assert_eq!(record.damage, [words]);
+    let case = harness::report::case(&record, &harness::judge::judge(&record), 1, dir.path());
+    assert!(case.warnings.iter().any(|warning| warning == words), "{:?}", case.warnings);
 }
 
 #[test]
@@ -100,10 +113,14 @@ fn a_missing_head_is_named() {
 }
 
 #[test]
-fn a_last_line_cut_short_by_a_killed_writer_is_left_out() {
+fn a_last_line_cut_short_by_a_killed_writer_is_left_out_and_told() {
     let dir = saved();
     let whole = Record::load(dir.path()).expect("loaded");
+    assert!(whole.damage.is_empty(), "{:?}", whole.damage);
     append(dir.path(), "events.jsonl", "{\"at_us\":9,\"ev");
     append(dir.path(), "samples.jsonl", "[3,4");
-    assert_eq!(Record::load(dir.path()).expect("loaded"), whole);
+    let cut = Record::load(dir.path()).expect("loaded");
+    assert_eq!((&cut.events, &cut.samples), (&whole.events, &whole.samples));
+    assert!(cut.damage.iter().all(|words| words.contains("cut short")), "{:?}", cut.damage);
+    assert_eq!(cut.damage.len(), 2);
 }

@@ -184,7 +184,7 @@ mod tests {
         let scenario = Scenario::parse("hard-cap-kill.toml", text).expect("a scenario");
         let guest = GuestFacts { name: "trixie".into(), accelerator: "tcg".into(), waited_percent };
         let head = Case { scenario: Arc::new(scenario), twin: None, run: 1 }.head(Some(guest));
-        let record = Record { head, events: Vec::new(), samples: Samples::default() };
+        let record = Record { head, events: Vec::new(), samples: Samples::default(), damage: Vec::new() };
         let mut reported = crate::report::case(&record, &crate::judge::judge(&record), 1, Path::new("x"));
         reported.verdict = verdict;
         (reported, record)
