@@ -4,6 +4,7 @@
 //! written as it happens), `samples.jsonl` (a line of column names, then one array a tick) and `kmsg.log`
 //! (the kernel log of the run, as read). The judge needs nothing else.
 
+pub mod case_id;
 pub mod event;
 pub(crate) mod load;
 pub mod samples;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::HostFacts;
 use crate::plan::Plan;
+pub use case_id::CaseId;
 pub use event::{Event, Stamped};
 pub use samples::Samples;
 
@@ -37,6 +39,9 @@ pub struct Head {
     pub minor: u32,
     /// The version of bulkhead that wrote it.
     pub tool_version: String,
+    /// Which case this is; none in records of minor 0, where [`Head::id`] puts it together.
+    #[serde(default)]
+    pub case: Option<CaseId>,
     /// Wall clock at the start, Unix seconds.
     pub started: u64,
     /// The scenario file as written.
@@ -59,6 +64,21 @@ pub struct Head {
     pub must_hold: Vec<String>,
     /// The throwaway guest it ran in, when it did.
     pub guest: Option<GuestFacts>,
+}
+
+impl Head {
+    /// Which case this is a record of.
+    #[must_use]
+    pub fn id(&self) -> CaseId {
+        self.case.clone().unwrap_or_else(|| CaseId {
+            machine: self.guest.as_ref().map_or_else(|| case_id::HOST.into(), |guest| guest.name.clone()),
+            scenario: self.scenario.clone(),
+            twin: self.twin.clone(),
+            policy: None,
+            tree: None,
+            run: 1,
+        })
+    }
 }
 
 /// The throwaway VM of a run.

@@ -1,26 +1,29 @@
 //! A record and its judgement → the published case. The only converter; renderers compute nothing.
 
+mod invocation;
+
 use std::path::Path;
 
 use reports::outcome::{Killer, Verdict};
-use reports::report::{Case, Cleanup, Machine, Phase, Point, Report, Role, Series, TargetKind, Unit};
+use reports::report::{Case, Phase, Point, Role, Series, Unit};
 use reports::units;
 
-use crate::exit_code::ExitCode;
 use crate::judge::{Judgement, PROTECTED_ANSWERS, PROTECTED_UNCHANGED, View, starved};
 use crate::plan::Plan;
 use crate::plan::claim::{Claim, Expectation};
 use crate::record::event::{AnswerResult, EndReason};
 use crate::record::{Event, Record};
+pub use invocation::{Judged, TROUBLE, exit_code, judged_below, report};
 
 /// Points kept of a course: enough for a sparkline.
 const POINTS: usize = 120;
 
 /// Converts one run.
 #[must_use]
-pub fn case(record: &Record, judgement: &Judgement, run: u32, dir: &Path) -> Case {
+pub fn case(record: &Record, judgement: &Judgement, dir: &Path) -> Case {
     let head = &record.head;
-    let role = match &head.twin {
+    let id = head.id();
+    let role = match &id.twin {
         None => Role::Base,
         Some(id) => Role::Twin { id: id.clone(), must_fail: head.must_fail.clone() },
     };
@@ -28,12 +31,12 @@ pub fn case(record: &Record, judgement: &Judgement, run: u32, dir: &Path) -> Cas
     let last = record.events.last().map_or(0, |stamped| stamped.at_us);
     let view = head.plan.as_ref().map(|plan| View::new(record, plan));
     Case {
-        scenario: head.scenario.clone(),
+        scenario: id.scenario.clone(),
         title: head.title.clone(),
         source: head.source.clone(),
         role,
-        guest: head.guest.as_ref().map(|guest| guest.name.clone()),
-        run,
+        guest: id.guest().map(str::to_owned),
+        run: id.run,
         verdict: judgement.verdict,
         raw_verdict: judgement.raw_verdict,
         reason: judgement.reason.clone(),
@@ -44,22 +47,11 @@ pub fn case(record: &Record, judgement: &Judgement, run: u32, dir: &Path) -> Cas
         series: view.as_ref().map(|view| courses(view, first)).unwrap_or_default(),
         took_ms: last.saturating_sub(first) / 1000,
         record_path: Some(dir.display().to_string()),
-        command: command(record),
+        command: id.command(),
         warnings: warnings(record),
         console: console(record),
         cleanup: judgement.cleanup.clone(),
     }
-}
-
-fn command(record: &Record) -> String {
-    let head = &record.head;
-    let mut words = format!("bulkhead run {}", head.scenario);
-    words += &format!(" --twins {}", head.twin.as_deref().unwrap_or("none"));
-    match &head.guest {
-        Some(guest) => words += &format!(" --guest {}", guest.name),
-        None => words += " --on host",
-    }
-    words
 }
 
 /// The evidence in one line.
@@ -218,80 +210,9 @@ fn console(record: &Record) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// The report of one invocation.
-#[must_use]
-pub fn report(
-    cases: Vec<Case>,
-    records: &[Record],
-    trouble: Vec<String>,
-    took: std::time::Duration,
-    store: Option<&Path>,
-    interrupted: bool,
-) -> Report {
-    let flaky = reports::report::flaky(&cases);
-    let mut verdicts: Vec<Verdict> = cases.iter().map(|case| case.verdict).collect();
-    // Not the same verdict every time is a failure of its own.
-    verdicts.extend(flaky.iter().map(|_| Verdict::Fail));
-    let dirty = cases.iter().any(|case| matches!(case.cleanup, Cleanup::NotProven { .. }) && !disposed(case));
-    let exit_code = ExitCode::of(&verdicts, dirty, interrupted);
-    Report {
-        schema: reports::report::SCHEMA,
-        tool_version: env!("CARGO_PKG_VERSION").into(),
-        started: records.iter().map(|record| record.head.started).min().unwrap_or(0),
-        took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        machines: machines(records),
-        cases,
-        flaky,
-        trouble,
-        record_path: store.map(|store| store.display().to_string()),
-        exit_code: exit_code.code(),
-    }
-}
-
-/// Whether a case ran on a machine that is gone: nothing of it can be dirty any more.
-fn disposed(case: &Case) -> bool {
-    case.guest.is_some()
-}
-
-/// The code that a report ends with.
-///
-/// # Errors
-/// When the report holds a code that this program does not know.
-pub fn exit_code(report: &Report) -> anyhow::Result<ExitCode> {
-    ExitCode::from_code(report.exit_code)
-        .ok_or_else(|| anyhow::anyhow!("unknown exit code {}", report.exit_code))
-}
-
-fn machines(records: &[Record]) -> Vec<Machine> {
-    let mut machines: Vec<Machine> = Vec::new();
-    for record in records {
-        let guest = record.head.guest.as_ref();
-        let name = guest.map(|guest| guest.name.clone());
-        let Some(host) =
-            record.head.host.as_ref().filter(|_| machines.iter().all(|known| known.guest != name))
-        else {
-            continue;
-        };
-        machines.push(Machine {
-            target: if guest.is_some() { TargetKind::Vm } else { TargetKind::Host },
-            guest: name,
-            os: None,
-            kernel: host.kernel_release.clone(),
-            systemd: host.systemd_version.map(|version| version.to_string()),
-            cpus: host.cpus,
-            memory_bytes: host.memory_total,
-            swap_bytes: host.swap_total,
-            accel: guest.map(|guest| guest.accelerator.clone()),
-            qemu: None,
-            image: None,
-        });
-    }
-    machines
-}
-
 #[cfg(test)]
 mod tests {
-    use reports::report::{Finding, Kill};
+    use reports::report::{Cleanup, Finding, Kill};
     use rstest::rstest;
 
     use super::*;

@@ -85,17 +85,26 @@ impl Paths {
     }
 }
 
-/// Runs a plan and returns why it ended. Everything else is in the record.
-///
-/// # Errors
-/// Only when the record itself cannot be written; the machine is cleaned up even then.
+/// What a run has come to, apart from its record.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Why it ended.
+    pub end: EndReason,
+    /// What its cleanup could not prove to be gone; empty = proven clean.
+    pub left: Vec<String>,
+    /// Why the record could not be written to its end.
+    pub store: Option<StoreError>,
+}
+
+/// Runs a plan. What it came to is in the record, and here for when that cannot be written: the machine is cleaned up
+/// even then.
 pub fn execute(
     plan: &Plan,
     paths: &Paths,
     systemd: &dyn Manager,
     store: Store,
     on: &mut dyn FnMut(&Progress),
-) -> Result<EndReason, StoreError> {
+) -> Outcome {
     let recorder = Arc::new(Recorder::new(store));
     recorder.record(Event::Phase { phase: Mark::Setup });
     let before = cleanup::Before::read(paths);
@@ -105,7 +114,7 @@ pub fn execute(
         Err(error) => {
             let reason = format!("{}: {error}", paths.state.display());
             recorder.record(Event::Ended { reason: EndReason::SetupFailed { reason: reason.clone() } });
-            return finish(recorder, EndReason::SetupFailed { reason });
+            return finish(&recorder, EndReason::SetupFailed { reason }, Vec::new());
         }
     };
     // A bug in the run must not leave the machine to it: the undo below happens on every way out.
@@ -116,15 +125,12 @@ pub fn execute(
     let origin = undo.origin().clone();
     let mut left = cleanup::run(paths, systemd, undo, &before);
     left.extend(shelter::leave(systemd, &origin, &paths.cgroups, home.as_deref()));
-    recorder.record(Event::Cleanup { left });
-    finish(recorder, end)
+    recorder.record(Event::Cleanup { left: left.clone() });
+    finish(&recorder, end, left)
 }
 
-fn finish(recorder: Arc<Recorder>, end: EndReason) -> Result<EndReason, StoreError> {
-    match Arc::into_inner(recorder).and_then(Recorder::into_error) {
-        Some(error) => Err(error),
-        None => Ok(end),
-    }
+fn finish(recorder: &Recorder, end: EndReason, left: Vec<String>) -> Outcome {
+    Outcome { end, left, store: recorder.take_error() }
 }
 
 /// Everything between the journal and the cleanup.

@@ -7,9 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::record::case_id::{CaseId, HOST};
 use crate::record::event::EndReason;
-use crate::record::store::{Store, StoreError};
-use crate::record::{Event, GuestFacts, Head, MINOR, SCHEMA, Stamped};
+use crate::record::store::{EVENTS, Store, StoreError};
+use crate::record::{Event, GuestFacts, Head, MINOR, SCHEMA, Stamped, load};
 use crate::run::clock::now_us;
 use crate::scenario::{Scenario, Twin, UnknownTwin};
 
@@ -25,12 +26,16 @@ pub struct Case {
 }
 
 impl Case {
-    /// `scenario` or `scenario/twin`.
+    /// Its identity on a guest, or on this machine itself.
     #[must_use]
-    pub fn name(&self) -> String {
-        match &self.twin {
-            None => self.scenario.id.to_string(),
-            Some(twin) => format!("{}/{twin}", self.scenario.id),
+    pub fn id(&self, guest: Option<&str>) -> CaseId {
+        CaseId {
+            machine: guest.unwrap_or(HOST).into(),
+            scenario: self.scenario.id.to_string(),
+            twin: self.twin.clone(),
+            policy: None,
+            tree: None,
+            run: self.run,
         }
     }
 
@@ -59,13 +64,6 @@ impl Case {
         (scenario.deadline.duration(), observe.plus(scenario.baseline).duration())
     }
 
-    /// A name for its directory.
-    #[must_use]
-    pub fn dir_name(&self) -> String {
-        let base = self.name().replace('/', ".");
-        if self.run == 1 { base } else { format!("{base}.{}", self.run) }
-    }
-
     /// The head of its record, before anything is known of the machine.
     #[must_use]
     pub fn head(&self, guest: Option<GuestFacts>) -> Head {
@@ -77,6 +75,7 @@ impl Case {
             schema: SCHEMA,
             minor: MINOR,
             tool_version: env!("CARGO_PKG_VERSION").into(),
+            case: Some(self.id(guest.as_ref().map(|guest| guest.name.as_str()))),
             started: std::time::SystemTime::now()
                 .duration_since(std::time::UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs()),
@@ -103,5 +102,15 @@ pub fn write_end(dir: &Path, head: &Head, reason: EndReason) -> Result<(), Store
     if !dir.join("record.json").exists() {
         store.write_head(head)?;
     }
-    store.append(&Stamped { at_us: now_us(), event: Event::Ended { reason } })
+    append(dir, Event::Ended { reason })
+}
+
+/// Adds to a record what is learnt after the run, at the time of its last event: other clocks than that of the machine it
+/// ran on would not fit in.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn append(dir: &Path, event: Event) -> Result<(), StoreError> {
+    let last = load::load_events(&dir.join(EVENTS), &mut Vec::new()).last().map(|stamped| stamped.at_us);
+    Store::reopen(dir)?.append(&Stamped { at_us: last.unwrap_or_else(now_us), event })
 }

@@ -318,7 +318,7 @@ impl Flaky {
 ///
 /// Runs are told apart by scenario, twin and guest: two guests may differ without being flaky. Verdicts come
 /// in the order of `cases`.
-pub fn flaky(cases: &[Case]) -> Vec<Flaky> {
+pub fn flaky<'a>(cases: impl IntoIterator<Item = &'a Case>) -> Vec<Flaky> {
     let mut found: Vec<Flaky> = Vec::new();
     for case in cases {
         match found.iter_mut().find(|known| known.covers(case)) {

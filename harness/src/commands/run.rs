@@ -5,26 +5,29 @@ mod vms;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use reports::report::{Case as Reported, Report};
+use reports::report::Report;
 
 use crate::cli::{Run, Target};
 use crate::display::Display;
 use crate::exit_code::ExitCode;
-use crate::record::Record;
+use crate::record::event::EndReason;
+use crate::report::{Judged, TROUBLE, exit_code, report};
+use crate::run::recorder::chain;
 use crate::target::host::HostError;
 use crate::target::{self, Case};
 
 /// What running all cases left behind.
+#[derive(Default)]
 pub(super) struct Outcome {
     /// One for each case, in the order of the selection.
-    pub(super) cases: Vec<Reported>,
-    /// The records behind them.
-    pub(super) records: Vec<Record>,
+    pub(super) runs: Vec<Judged>,
     /// Trouble that belongs to no case.
     pub(super) trouble: Vec<String>,
+    /// Runs that do not count, because their case was run again.
+    pub(super) aside: Vec<String>,
 }
 
 pub(super) fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
@@ -64,32 +67,24 @@ fn select_and_run(arguments: &Run) -> anyhow::Result<ExitCode> {
         Target::Host => 1,
     };
     let display = Display::of(cases.len() * machines);
-    let outcome = match arguments.on {
+    let mut outcome = match arguments.on {
         Target::Vm => vms::run(arguments, &cases, &store, &display)?,
         Target::Host => on_this_machine(&cases, &store, &display)?,
     };
-    let interrupted = interrupted(&outcome.records);
-    let report = crate::report::report(
-        outcome.cases,
-        &outcome.records,
-        outcome.trouble,
-        began.elapsed(),
-        Some(&store),
-        interrupted,
-    );
-    keep(&report, &store)?;
-    publish(&report, &arguments.reports)?;
-    eprintln!("report: {}", store.join("report.md").display());
-    crate::report::exit_code(&report)
-}
-
-fn interrupted(records: &[Record]) -> bool {
-    use crate::record::Event;
-    use crate::record::event::EndReason;
-    records
-        .iter()
-        .flat_map(|record| &record.events)
-        .any(|stamped| matches!(stamped.event, Event::Ended { reason: EndReason::Interrupted { .. } }))
+    keep_trouble(&outcome.trouble, &store);
+    outcome.aside.sort();
+    outcome.trouble.append(&mut outcome.aside);
+    let report = report(outcome.runs, outcome.trouble, began.elapsed(), Some(&store));
+    let code = exit_code(&report)?;
+    let kept = keep(&report, &store);
+    // Who asked for a report gets it, even where the store is full.
+    let delivered = publish(&report, &arguments.reports).and(kept);
+    match delivered {
+        Ok(()) => eprintln!("report: {}", store.join("report.md").display()),
+        Err(error) if code == ExitCode::Dirty => eprintln!("error: {error:#}"),
+        Err(error) => return Err(error),
+    }
+    Ok(code)
 }
 
 /// One case with its record at a given place: how the program runs inside a throwaway VM.
@@ -98,7 +93,7 @@ fn one(cases: &[Case], record: &Path, progress_json: bool) -> anyhow::Result<Exi
         bail!("--record takes exactly one case: name one scenario, and --twins none or one twin");
     };
     let mut last = Instant::now();
-    target::host::run_case(case, record, &mut |progress| {
+    let ran = target::host::run_case(case, record, &mut |progress| {
         if progress_json && last.elapsed().as_millis() >= 200 {
             last = Instant::now();
             if let Ok(line) = serde_json::to_string(progress) {
@@ -106,42 +101,61 @@ fn one(cases: &[Case], record: &Path, progress_json: bool) -> anyhow::Result<Exi
             }
         }
     })?;
-    let record_read = Record::load(record)?;
-    let judgement = crate::judge::judge(&record_read);
-    let reported = crate::report::case(&record_read, &judgement, case.run, record);
-    let report = crate::report::report(
-        vec![reported],
-        std::slice::from_ref(&record_read),
-        Vec::new(),
-        std::time::Duration::ZERO,
-        None,
-        interrupted(std::slice::from_ref(&record_read)),
-    );
-    crate::report::exit_code(&report)
+    let judged = ended(case, record, Ok(ran));
+    exit_code(&report(vec![judged], Vec::new(), Duration::ZERO, None))
 }
 
 fn on_this_machine(cases: &[Case], store: &Path, display: &Display) -> anyhow::Result<Outcome> {
-    let mut outcome = Outcome { cases: Vec::new(), records: Vec::new(), trouble: Vec::new() };
+    let mut outcome = Outcome::default();
     for case in cases {
-        let dir = store.join(case.dir_name());
-        display.doing(&case.name(), "starts");
-        let end = target::host::run_case(case, &dir, &mut |progress| display.case(&case.name(), progress))?;
-        let (reported, record) = judged(case, &dir)?;
-        display.judged(&case.name(), &reported);
-        outcome.cases.push(reported);
-        outcome.records.push(record);
-        if matches!(end, crate::record::event::EndReason::Interrupted { .. }) {
+        let id = case.id(None);
+        let dir = store.join(id.dir_name());
+        display.doing(&id.name(), "starts");
+        let ran = target::host::run_case(case, &dir, &mut |progress| display.case(&id.name(), progress));
+        if let (Err(error), true) = (&ran, outcome.runs.is_empty())
+            && error.is_of_the_machine()
+        {
+            // No case can be run here: that is no finding about any of them.
+            return Err(ran.map(drop).unwrap_err().into());
+        }
+        let judged = ended(case, &dir, ran);
+        display.judged(&id.name(), &judged.case);
+        let interrupted = judged.interrupted;
+        outcome.runs.push(judged);
+        if interrupted {
             break;
         }
     }
     Ok(outcome)
 }
 
-/// Reads a record back and judges it: the same way as `bulkhead judge`.
-fn judged(case: &Case, dir: &Path) -> anyhow::Result<(Reported, Record)> {
-    let record = Record::load(dir).with_context(|| format!("cannot judge {}", case.name()))?;
-    let judgement = crate::judge::judge(&record);
-    Ok((crate::report::case(&record, &judgement, case.run, dir), record))
+/// Reads back and judges what a case on this machine left, in the same way as `bulkhead judge`. What it left of itself on
+/// the machine is told at once: nothing that happens later may hide it.
+fn ended(case: &Case, dir: &Path, ran: Result<crate::run::Outcome, HostError>) -> Judged {
+    let judged = match ran {
+        Err(error) => {
+            let why = chain(&error);
+            let mut judged = Judged::read_or(dir, case.head(None), &why);
+            judged.trouble(why);
+            judged
+        }
+        Ok(outcome) => {
+            let why = outcome.store.as_ref().map(|error| chain(error));
+            let mut judged = Judged::read_or(dir, case.head(None), why.as_deref().unwrap_or_default());
+            judged.interrupted |= matches!(outcome.end, EndReason::Interrupted { .. });
+            judged.cleaned(&outcome.left);
+            why.into_iter().for_each(|why| judged.trouble(why));
+            judged
+        }
+    };
+    if !judged.dirt().is_empty() {
+        eprintln!(
+            "cleanup of {} is not proven, this machine may be dirty; `bulkhead recover` looks again:",
+            judged.case.name()
+        );
+        judged.dirt().iter().for_each(|left| eprintln!("  {left}"));
+    }
+    judged
 }
 
 /// A new directory for this invocation, named by the time.
@@ -159,6 +173,14 @@ fn new_store(parent: &Path) -> anyhow::Result<PathBuf> {
         }
     }
     bail!("{} is full of runs of this very second", parent.display())
+}
+
+/// Trouble that belongs to no case, for `bulkhead judge`: the records do not know it.
+fn keep_trouble(trouble: &[String], store: &Path) {
+    if let (false, Ok(text)) = (trouble.is_empty(), serde_json::to_string_pretty(trouble)) {
+        // A store that takes no more is told by the report that does not fit either.
+        let _ = fs::write(store.join(TROUBLE), text);
+    }
 }
 
 /// Every run keeps its report beside its records.

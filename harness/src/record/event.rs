@@ -184,6 +184,11 @@ pub enum Event {
         /// What is left; empty = proven clean.
         left: Vec<String>,
     },
+    /// The case was run again in another directory, and that record counts.
+    SetAside {
+        /// Why.
+        why: String,
+    },
     /// The harness's own footprint.
     SelfUse {
         /// Peak resident memory, bytes.

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use super::store::{EVENTS, HEAD, SAMPLES, StoreError};
-use super::{Head, Record, SCHEMA, Samples, Stamped};
+use super::{CaseId, Head, Record, SCHEMA, Samples, Stamped};
 
 /// What is read of a file at most: a record may come from anywhere, and a damaged or forged one must not cost gigabytes.
 struct Bounds {
@@ -30,11 +30,20 @@ const VALUES: usize = 32 << 20;
 /// # Errors
 /// When its head cannot be read: without one nothing is known of what was run.
 pub(super) fn load(dir: &Path) -> Result<Record, StoreError> {
-    let head = load_head(&dir.join(HEAD))?;
+    let mut head = load_head(&dir.join(HEAD))?;
+    let id = head.id();
+    head.case.get_or_insert(CaseId { run: old_run(&id, dir), ..id });
     let mut damage = Vec::new();
     let events = load_events(&dir.join(EVENTS), &mut damage);
     let samples = load_samples(&dir.join(SAMPLES), &mut damage);
     Ok(Record { head, events, samples, damage })
+}
+
+/// Records of minor 0 do not say which of several runs they are. Their directories do: `scenario.twin.3`.
+fn old_run(id: &CaseId, dir: &Path) -> u32 {
+    let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let number = name.strip_prefix(&id.dir_name()).and_then(|rest| rest.strip_prefix('.'));
+    number.and_then(|number| number.parse().ok()).unwrap_or(1)
 }
 
 /// The events of a run directory whose head may be lost; those after the first bad line are left out.
@@ -139,7 +148,7 @@ fn each_line(
 }
 
 /// Opens a regular file, and nothing else: a FIFO would be waited for, a device would never end.
-fn regular(path: &Path) -> io::Result<File> {
+pub(crate) fn regular(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("not a regular file"));

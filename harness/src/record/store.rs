@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use super::{Head, SCHEMA, Stamped};
 
 pub(super) const HEAD: &str = "record.json";
-pub(super) const EVENTS: &str = "events.jsonl";
+pub(crate) const EVENTS: &str = "events.jsonl";
 pub(super) const SAMPLES: &str = "samples.jsonl";
 const KMSG: &str = "kmsg.log";
 

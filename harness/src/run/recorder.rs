@@ -1,4 +1,4 @@
-//! Stamps events and puts them on disk as they happen. The first write error is kept and ends the run.
+//! Stamps events and puts them on disk as they happen. The first write error is kept, and ends the record and the run.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +29,10 @@ impl Recorder {
 
     /// Records an event that happened at this time, µs.
     pub fn record_at(&self, at_us: u64, event: Event) {
+        // A record with a hole would be taken for whole: after an error it has no more lines, and no end.
+        if self.failed() {
+            return;
+        }
         if let Err(error) = self.store.append(&Stamped { at_us, event }) {
             self.failed.store(true, Ordering::Relaxed);
             self.error.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
@@ -54,8 +58,8 @@ impl Recorder {
 
     /// The first write error, if any.
     #[must_use]
-    pub fn into_error(self) -> Option<StoreError> {
-        self.error.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    pub fn take_error(&self) -> Option<StoreError> {
+        self.error.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
     }
 }
 

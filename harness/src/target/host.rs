@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Case;
 use crate::guard::{self, HostPolicy};
-use crate::plan::{self, PlanError};
+use crate::plan;
 use crate::record::event::EndReason;
 use crate::record::store::{Store, StoreError};
 use crate::record::{Event, Stamped};
@@ -13,7 +13,7 @@ use crate::run::clock::now_us;
 use crate::run::machine::Machine;
 use crate::run::progress::Progress;
 use crate::run::recorder::chain;
-use crate::run::{self, Paths};
+use crate::run::{self, Outcome, Paths};
 use crate::systemd;
 use crate::{host, requirement};
 
@@ -32,9 +32,6 @@ pub enum HostError {
     /// The twin is not in the file.
     #[error(transparent)]
     Twin(#[from] crate::scenario::UnknownTwin),
-    /// The scenario does not resolve on this machine.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
     /// The host's own policy is not usable.
     #[error(transparent)]
     Policy(#[from] guard::PolicyError),
@@ -46,11 +43,19 @@ pub enum HostError {
     Programs(#[source] std::io::Error),
 }
 
+impl HostError {
+    /// Whether no case at all can be run here.
+    #[must_use]
+    pub fn is_of_the_machine(&self) -> bool {
+        matches!(self, Self::Systemd(_) | Self::Policy(_) | Self::Programs(_))
+    }
+}
+
 /// Runs one case and leaves its record in `dir`.
 ///
 /// # Errors
 /// When nothing could be run. A run that went wrong is no error: its record says so.
-pub fn run_case(case: &Case, dir: &Path, on: &mut dyn FnMut(&Progress)) -> Result<EndReason, HostError> {
+pub fn run_case(case: &Case, dir: &Path, on: &mut dyn FnMut(&Progress)) -> Result<Outcome, HostError> {
     guard::fit(&host::probe(None))?;
     let bus = systemd::Bus::connect(PATIENCE)?;
     let policy = HostPolicy::load(Path::new(guard::POLICY_PATH))?;
@@ -64,9 +69,9 @@ pub fn run_case(case: &Case, dir: &Path, on: &mut dyn FnMut(&Progress)) -> Resul
     let mut head = case.head(None);
     head.host = Some(facts.clone());
     store.write_head(&head)?;
-    let end_now = |reason: EndReason| -> Result<EndReason, HostError> {
-        store.append(&Stamped { at_us: now_us(), event: Event::Ended { reason: reason.clone() } })?;
-        Ok(reason)
+    let end_now = |end: EndReason| -> Result<Outcome, HostError> {
+        store.append(&Stamped { at_us: now_us(), event: Event::Ended { reason: end.clone() } })?;
+        Ok(Outcome { end, left: Vec::new(), store: None })
     };
     if let Err(error) = &machine {
         return end_now(EndReason::Refused { reason: chain(error) });
@@ -76,13 +81,16 @@ pub fn run_case(case: &Case, dir: &Path, on: &mut dyn FnMut(&Progress)) -> Resul
     {
         return end_now(EndReason::Skipped { reason });
     }
-    let plan = plan::plan(&scenario, case.twin.as_deref(), &facts, &run)?;
+    let plan = match plan::plan(&scenario, case.twin.as_deref(), &facts, &run) {
+        Ok(plan) => plan,
+        Err(error) => return end_now(EndReason::SetupFailed { reason: chain(&error) }),
+    };
     head.plan = Some(plan.clone());
     store.write_head(&head)?;
     if let Err(refusal) = guard::admit(&plan, &facts, &policy) {
         return end_now(EndReason::Refused { reason: refusal.to_string() });
     }
-    Ok(run::execute(&plan, &paths, &bus, store, on)?)
+    Ok(run::execute(&plan, &paths, &bus, store, on))
 }
 
 /// Unique on this machine since boot: the time in base 36 is short enough for unit names.

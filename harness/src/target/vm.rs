@@ -110,13 +110,8 @@ pub fn run_case(
     dir: &Path,
     on: &mut dyn FnMut(&Progress),
 ) -> Result<(), VmTargetError> {
-    let guest = GuestFacts {
-        name: lab.guest().to_string(),
-        accelerator: accelerator(lab).into(),
-        waited_percent: None,
-    };
-    let head = case.head(Some(guest));
-    let options = CloneOptions { files: Some(bundle.tar()), ..CloneOptions::new(case.dir_name()) };
+    let head = head(lab, case);
+    let options = CloneOptions { files: Some(bundle.tar()), ..CloneOptions::new(head.id().dir_name()) };
     let lost = |what: String, console: String| EndReason::MachineLost { what, console };
     let vm = match lab.spawn(&options) {
         Ok(vm) => vm,
@@ -134,6 +129,13 @@ pub fn run_case(
         }
         Err(Drive::Store(error)) => Err(error.into()),
     }
+}
+
+/// The head of a case's record, as far as it is known out here.
+#[must_use]
+pub fn head(lab: &Lab, case: &Case) -> Head {
+    let name = lab.guest().to_string();
+    case.head(Some(GuestFacts { name, accelerator: accelerator(lab).into(), waited_percent: None }))
 }
 
 /// The word that `-accel` takes.
@@ -226,6 +228,7 @@ fn add_outside(
     trouble: &[Event],
 ) -> Result<(), StoreError> {
     let mut inside = Record::load(dir)?.head;
+    inside.case.clone_from(&head.case);
     inside.guest = head.guest.clone().map(|guest| GuestFacts { waited_percent, ..guest });
     let store = Store::reopen(dir)?;
     for event in trouble {

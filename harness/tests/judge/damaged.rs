@@ -80,7 +80,7 @@ fn damage_is_a_warning_of_its_case() {
     let words = "samples.jsonl:4: 1 values where the header names 2 columns; nothing is known of what was recorded \
                  from here on";
     assert_eq!(record.damage, [words]);
-    let case = harness::report::case(&record, &harness::judge::judge(&record), 1, dir.path());
+    let case = harness::report::case(&record, &harness::judge::judge(&record), dir.path());
     assert!(case.warnings.iter().any(|warning| warning == words), "{:?}", case.warnings);
 }
 

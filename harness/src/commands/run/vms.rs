@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
@@ -9,16 +10,17 @@ use std::thread;
 use anyhow::Context;
 use ci::{Event, Guest, Lab};
 use reports::outcome::Verdict;
-use reports::report::Case as Reported;
 
-use super::{Outcome, judged};
+use super::Outcome;
 use crate::cli::{GuestChoice, Run};
 use crate::display::Display;
-use crate::judge::starved;
-use crate::record::Record;
+use crate::record::event::EndReason;
+use crate::record::{CaseId, Event as Recorded, GuestFacts};
+use crate::report::Judged;
 use crate::run::progress::Progress;
-use crate::target::Case;
-use crate::target::vm::{Bundle, run_case};
+use crate::run::recorder::chain;
+use crate::target::vm::{Bundle, head, run_case};
+use crate::target::{Case, append, write_end};
 
 /// The guests to run in, in order.
 pub(super) fn guests(choice: GuestChoice) -> Vec<Guest> {
@@ -29,8 +31,8 @@ pub(super) fn guests(choice: GuestChoice) -> Vec<Guest> {
     }
 }
 
-/// What one case came to, and its record.
-type Done = (Reported, Record);
+/// Where trouble that belongs to no case is noted, from whichever thread.
+type Trouble = Mutex<Vec<String>>;
 
 pub(super) fn run(
     arguments: &Run,
@@ -40,24 +42,48 @@ pub(super) fn run(
 ) -> anyhow::Result<Outcome> {
     let files: Vec<PathBuf> = cases.iter().map(|case| PathBuf::from(&case.scenario.path)).collect();
     let bundle = Bundle::pack(&files)?;
-    let trouble = Mutex::new(Vec::new());
-    let mut outcome = Outcome { cases: Vec::new(), records: Vec::new(), trouble: Vec::new() };
-    for guest in guests(arguments.guest) {
-        let lab = prepare(guest, display, &trouble)?;
-        let machines = Machines { lab: &lab, bundle: &bundle, dir: store.join(guest.to_string()), display };
-        let jobs = arguments.jobs.map_or_else(default_jobs, usize::from);
-        for (case, mut done) in cases.iter().zip(machines.side_by_side(cases, jobs)?) {
-            if let Some(waited) = starved_by_neighbours(&done, jobs) {
-                let words = machines.set_aside(case, &done, waited)?;
-                trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(words);
-                done = machines.run(case)?;
+    let trouble = Trouble::default();
+    let mut outcome = Outcome::default();
+    let jobs = arguments.jobs.map_or_else(default_jobs, usize::from);
+    let mut unready = None;
+    let guests = guests(arguments.guest);
+    let mut ready = 0;
+    for guest in guests {
+        let dir = store.join(guest.to_string());
+        match prepare(guest, display, &trouble) {
+            Ok(lab) => {
+                ready += 1;
+                let machines = Machines { lab: &lab, bundle: &bundle, dir, display };
+                machines.run_all(cases, jobs, &mut outcome);
             }
-            outcome.cases.push(done.0);
-            outcome.records.push(done.1);
+            // The other guest's cases are worth having.
+            Err(error) => {
+                let why = format!("{error:#}");
+                outcome.runs.extend(cases.iter().map(|case| no_machine(case, guest, &dir, &why)));
+                unready.get_or_insert(error);
+            }
         }
+    }
+    if let (0, Some(error)) = (ready, unready) {
+        return Err(error);
     }
     outcome.trouble = trouble.into_inner().unwrap_or_default();
     Ok(outcome)
+}
+
+/// A case whose guest could not be made ready, with a record that says so.
+fn no_machine(case: &Case, guest: Guest, dir: &Path, why: &str) -> Judged {
+    let name = guest.to_string();
+    let place = dir.join(case.id(Some(&name)).dir_name());
+    let head = case.head(Some(GuestFacts { name, accelerator: String::new(), waited_percent: None }));
+    let what = format!("trouble of the VM, not of the scenario: {why}");
+    let written =
+        write_end(&place, &head, EndReason::MachineLost { what: what.clone(), console: String::new() });
+    let mut judged = Judged::read_or(&place, head, &what);
+    if let Err(error) = written {
+        judged.trouble(chain(&error));
+    }
+    judged
 }
 
 /// A clone mostly waits; one for each core keeps latencies honest.
@@ -65,7 +91,7 @@ fn default_jobs() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn prepare(guest: Guest, display: &Display, trouble: &Mutex<Vec<String>>) -> anyhow::Result<Lab> {
+fn prepare(guest: Guest, display: &Display, trouble: &Trouble) -> anyhow::Result<Lab> {
     let name = guest.to_string();
     let lab = Lab::prepare(guest, &|event| match event {
         Event::Waiting { entry } => {
@@ -105,67 +131,94 @@ struct Machines<'a> {
 }
 
 impl Machines<'_> {
+    /// Runs every case; those that their neighbours kept open once more, alone.
+    fn run_all(&self, cases: &[Case], jobs: usize, outcome: &mut Outcome) {
+        for (case, mut done) in cases.iter().zip(self.side_by_side(cases, jobs)) {
+            if let Some(waited) = starved_by_neighbours(&done, jobs) {
+                match self.set_aside(case, &done, waited) {
+                    Ok(words) => {
+                        outcome.aside.push(words);
+                        done = self.run(case);
+                    }
+                    // What there is counts.
+                    Err(error) => done.trouble(format!("could not be run again, alone: {error:#}")),
+                }
+            }
+            outcome.runs.push(done);
+        }
+    }
+
     /// Runs the cases on `jobs` threads; results come back in the order of the cases.
-    fn side_by_side(&self, cases: &[Case], jobs: usize) -> anyhow::Result<Vec<Done>> {
+    fn side_by_side(&self, cases: &[Case], jobs: usize) -> Vec<Judged> {
         let mut order: Vec<(usize, &Case)> = cases.iter().enumerate().collect();
         // The longest first, so that none of them is left to run alone at the end.
         order.sort_by_key(|(_, case)| std::cmp::Reverse(case.length()));
         let queue = Mutex::new(VecDeque::from(order));
         let next = || queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front();
+        let done = Mutex::new(Vec::new());
         let work = || {
-            let mut done = Vec::new();
             while let Some((index, case)) = next() {
-                done.push((index, self.run(case)?));
+                let judged = self.run(case);
+                done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((index, judged));
             }
-            anyhow::Ok(done)
         };
-        let mut all = thread::scope(|scope| {
-            let workers: Vec<_> = (0..jobs.min(cases.len())).map(|_| scope.spawn(work)).collect();
-            let mut all = Vec::new();
-            for worker in workers {
-                let done = worker.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a worker panicked")))?;
-                all.extend(done);
+        thread::scope(|scope| {
+            for _ in 0..jobs.min(cases.len()) {
+                scope.spawn(work);
             }
-            anyhow::Ok(all)
-        })?;
-        all.sort_by_key(|(index, _)| *index);
-        Ok(all.into_iter().map(|(_, done)| done).collect())
+        });
+        let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        done.sort_by_key(|(index, _)| *index);
+        done.into_iter().map(|(_, done)| done).collect()
     }
 
-    /// Runs one case in a clone of its own and judges its record.
-    fn run(&self, case: &Case) -> anyhow::Result<Done> {
-        let name = case.name();
-        let place = self.dir.join(case.dir_name());
-        self.display.doing(&name, "clones a machine");
-        let mut on = |progress: &Progress| self.display.case(&name, progress);
-        run_case(self.lab, self.bundle, case, &place, &mut on)?;
-        let (reported, record) = judged(case, &place)?;
-        self.display.judged(&name, &reported);
-        Ok((reported, record))
+    fn id(&self, case: &Case) -> CaseId {
+        case.id(Some(&self.lab.guest().to_string()))
     }
 
-    /// Makes room for a second record of a case, and says why there will be one.
-    fn set_aside(&self, case: &Case, (reported, _): &Done, waited: u64) -> anyhow::Result<String> {
-        let kept = self.dir.join(format!("{}.beside-others", case.dir_name()));
-        fs::rename(self.dir.join(case.dir_name()), &kept)
-            .with_context(|| format!("cannot keep the first record as {}", kept.display()))?;
-        let words = format!(
-            "{} on {}: run again, alone; beside others its VM waited for processors for {waited} % of the run, and it \
-             was {} ({})",
-            case.name(),
-            self.lab.guest(),
-            reported.verdict,
-            kept.display()
+    /// Runs one case in a clone of its own and judges its record. Whatever goes wrong is this case's trouble alone.
+    fn run(&self, case: &Case) -> Judged {
+        let id = self.id(case);
+        let place = self.dir.join(id.dir_name());
+        self.display.doing(&id.name(), "clones a machine");
+        let mut on = |progress: &Progress| self.display.case(&id.name(), progress);
+        let run = || run_case(self.lab, self.bundle, case, &place, &mut on).map_err(|error| chain(&error));
+        let ran = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err("the harness panicked".into()));
+        let why = ran.err().unwrap_or_default();
+        let mut judged = Judged::read_or(&place, head(self.lab, case), &why);
+        if !why.is_empty() {
+            judged.trouble(why);
+        }
+        self.display.judged(&id.name(), &judged.case);
+        judged
+    }
+
+    /// Makes room for a second record of a case, notes in the first that it does not count, and says why.
+    fn set_aside(&self, case: &Case, done: &Judged, waited: u64) -> anyhow::Result<String> {
+        let id = self.id(case);
+        let (first, kept) =
+            (self.dir.join(id.dir_name()), self.dir.join(format!("{}@beside-others", id.dir_name())));
+        let why = format!(
+            "run again, alone; beside others its VM waited for processors for {waited} % of the run, and it was {}",
+            done.case.verdict
         );
-        self.display.done(&case.name(), &words);
+        fs::rename(&first, &kept)
+            .with_context(|| format!("cannot keep the first record as {}", kept.display()))?;
+        if let Err(error) = append(&kept, Recorded::SetAside { why }) {
+            // Not marked, it would count.
+            let _ = fs::rename(&kept, &first);
+            return Err(error.into());
+        }
+        let words = Judged::read(&kept).aside_words();
+        self.display.done(&id.name(), &words);
         Ok(words)
     }
 }
 
 /// A case that stayed open, and whose VM its neighbours had kept from the processors: how long, percent of the run.
-fn starved_by_neighbours((reported, record): &Done, jobs: usize) -> Option<u64> {
-    let open = matches!(reported.verdict, Verdict::Inconclusive | Verdict::Aborted);
-    starved(record).filter(|_| open && jobs > 1)
+fn starved_by_neighbours(done: &Judged, jobs: usize) -> Option<u64> {
+    let open = matches!(done.case.verdict, Verdict::Inconclusive | Verdict::Aborted);
+    done.starved.filter(|_| open && jobs > 1)
 }
 
 #[cfg(test)]
@@ -175,19 +228,19 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::record::{GuestFacts, Samples};
     use crate::scenario::Scenario;
 
     /// A case that never began, in a guest that waited this share of its time.
-    fn done(verdict: Verdict, waited_percent: Option<u64>) -> Done {
+    fn done(verdict: Verdict, waited_percent: Option<u64>) -> Judged {
         let text = include_str!("../../../../scenarios/hard-cap-kill.toml");
         let scenario = Scenario::parse("hard-cap-kill.toml", text).expect("a scenario");
         let guest = GuestFacts { name: "trixie".into(), accelerator: "tcg".into(), waited_percent };
         let head = Case { scenario: Arc::new(scenario), twin: None, run: 1 }.head(Some(guest));
-        let record = Record { head, events: Vec::new(), samples: Samples::default(), damage: Vec::new() };
-        let mut reported = crate::report::case(&record, &crate::judge::judge(&record), 1, Path::new("x"));
-        reported.verdict = verdict;
-        (reported, record)
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        write_end(dir.path(), &head, EndReason::ObserveElapsed).expect("written");
+        let mut judged = Judged::read(dir.path());
+        judged.case.verdict = verdict;
+        judged
     }
 
     #[rstest]
