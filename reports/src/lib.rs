@@ -11,6 +11,7 @@ mod phrase;
 pub mod redact;
 pub mod report;
 mod rows;
+pub mod sink;
 pub mod sparkline;
 pub mod target;
 pub mod terminal;

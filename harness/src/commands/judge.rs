@@ -4,12 +4,16 @@ use std::time::Instant;
 
 use anyhow::Context;
 
-use super::run::publish;
+use super::run::{places, publish};
 use crate::cli::Judge;
 use crate::exit_code::ExitCode;
 use crate::report::{exit_code, judged_below, report};
 
 pub(super) fn judge(arguments: &Judge) -> anyhow::Result<ExitCode> {
+    let sinks = match places(&arguments.reports) {
+        Ok(sinks) => sinks,
+        Err(code) => return Ok(code),
+    };
     let began = Instant::now();
     let (mut runs, mut trouble) = (Vec::new(), Vec::new());
     for dir in &arguments.runs {
@@ -18,6 +22,6 @@ pub(super) fn judge(arguments: &Judge) -> anyhow::Result<ExitCode> {
         trouble.extend(aside);
     }
     let report = report(runs, trouble, began.elapsed(), None);
-    publish(&report, &arguments.reports)?;
+    publish(&report, sinks)?;
     exit_code(&report)
 }

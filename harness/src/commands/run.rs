@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use reports::report::Report;
+use reports::sink::{self, Sink};
 
 use crate::cli::{Run, Target};
 use crate::display::Display;
@@ -60,6 +61,12 @@ fn select_and_run(arguments: &Run) -> anyhow::Result<ExitCode> {
     if let Some(record) = &arguments.record {
         return one(&cases, record, arguments.progress_json);
     }
+    fs::create_dir_all(&arguments.store)
+        .with_context(|| format!("cannot make {}", arguments.store.display()))?;
+    let sinks = match places(&arguments.reports) {
+        Ok(sinks) => sinks,
+        Err(code) => return Ok(code),
+    };
     let began = Instant::now();
     let store = new_store(&arguments.store)?;
     let machines = match arguments.on {
@@ -78,7 +85,7 @@ fn select_and_run(arguments: &Run) -> anyhow::Result<ExitCode> {
     let code = exit_code(&report)?;
     let kept = keep(&report, &store);
     // Who asked for a report gets it, even where the store is full.
-    let delivered = publish(&report, &arguments.reports).and(kept);
+    let delivered = publish(&report, sinks).and(kept);
     match delivered {
         Ok(()) => eprintln!("report: {}", store.join("report.md").display()),
         Err(error) if code == ExitCode::Dirty => eprintln!("error: {error:#}"),
@@ -160,7 +167,6 @@ fn ended(case: &Case, dir: &Path, ran: Result<crate::run::Outcome, HostError>) -
 
 /// A new directory for this invocation, named by the time.
 fn new_store(parent: &Path) -> anyhow::Result<PathBuf> {
-    fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
     let stamp = reports::units::instant(now).replace([':', '-'], "");
     for number in 0..1000 {
@@ -187,20 +193,31 @@ fn keep_trouble(trouble: &[String], store: &Path) {
 fn keep(report: &Report, store: &Path) -> anyhow::Result<()> {
     for (kind, name) in [("markdown", "report.md"), ("json", "report.json")] {
         let target: reports::target::Target = format!("{kind}:{}", store.join(name).display()).parse()?;
-        reports::target::write(report, &target, &mut std::io::sink(), super::look())?;
+        sink::write(report, &target, &mut std::io::sink(), super::look())?;
     }
     Ok(())
 }
 
-/// The reports that were asked for; the terminal one when nothing else goes to standard output.
-pub(super) fn publish(report: &Report, targets: &[reports::target::Target]) -> anyhow::Result<()> {
+/// The places of the reports that are asked for, before anything runs. Says why where there is none.
+pub(super) fn places(targets: &[reports::target::Target]) -> Result<Vec<Sink>, ExitCode> {
+    let opened = sink::open(targets).map_err(|error| {
+        eprintln!("error: {}", chain(&error));
+        ExitCode::Usage
+    });
+    let mut sinks = opened?;
+    if !sinks.iter().any(Sink::is_stdout) {
+        sinks.insert(0, Sink::terminal());
+    }
+    Ok(sinks)
+}
+
+/// The reports that were asked for; the terminal one when nothing else goes to standard output. One that cannot be written
+/// keeps no other from being written.
+pub(super) fn publish(report: &Report, sinks: Vec<Sink>) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout();
-    if targets.iter().all(|target| target.path.is_some()) {
-        let target: reports::target::Target = "terminal".parse()?;
-        reports::target::write(report, &target, &mut stdout, super::look())?;
+    let mut ended = Ok(());
+    for mut sink in sinks {
+        ended = ended.and(sink.write(report, &mut stdout, super::look()));
     }
-    for target in targets {
-        reports::target::write(report, target, &mut stdout, super::look())?;
-    }
-    Ok(())
+    Ok(ended?)
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use predicates::str::contains;
+use predicates::str::{contains, is_empty};
 use reports::outcome::Verdict;
 
 use crate::bulkhead::{bulkhead, printed};
@@ -32,12 +32,27 @@ fn a_report_in_a_file_leaves_standard_output_to_the_terminal_report() {
     assert_eq!(report["exit_code"], 0);
 }
 
+/// What cannot be written is known before anything is judged or run; what is full only afterwards.
 #[test]
 fn a_report_that_cannot_be_written_is_an_error() {
-    bulkhead(&["judge", RECORDS, "--report", "json:/nowhere/report.json"])
+    for command in [&["judge", RECORDS][..], &["run", "--on", "host"], &["run"]] {
+        let store = tempfile::tempdir().expect("a temporary directory");
+        let mut command = bulkhead(command);
+        if !format!("{command:?}").contains("judge") {
+            command.arg("--store").arg(store.path());
+        }
+        command
+            .args(["--report", "json:/nowhere/report.json"])
+            .assert()
+            .code(2)
+            .stdout(is_empty())
+            .stderr(contains("/nowhere is no directory"));
+        assert_eq!(fs::read_dir(store.path()).expect("readable").count(), 0, "nothing was begun");
+    }
+    bulkhead(&["judge", RECORDS, "--report", "json:/dev/full"])
         .assert()
         .code(1)
-        .stderr(contains("/nowhere"));
+        .stderr(contains("cannot write report /dev/full"));
 }
 
 #[test]
