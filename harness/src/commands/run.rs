@@ -221,3 +221,62 @@ pub(super) fn publish(report: &Report, sinks: Vec<Sink>) -> anyhow::Result<()> {
     }
     Ok(ended?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use reports::outcome::Verdict;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::record::store::Store;
+    use crate::run::Outcome as Ran;
+    use crate::scenario::Scenario;
+
+    fn case() -> Case {
+        let text = include_str!("../../../scenarios/hard-cap-kill.toml");
+        let scenario = Scenario::parse("hard-cap-kill.toml", text).expect("a scenario");
+        Case { scenario: Arc::new(scenario), twin: None, run: 1 }
+    }
+
+    /// What a store says that cannot be written any more.
+    fn full() -> crate::record::store::StoreError {
+        let taken = tempfile::tempdir().expect("a temporary directory");
+        Store::create(taken.path()).expect_err("it is there already")
+    }
+
+    /// What is left on the machine decides, also where no record could be written of it.
+    #[rstest]
+    #[case::clean(&[], ExitCode::Inconclusive)]
+    #[case::dirty(&["bulkhead-r1.slice is still there"], ExitCode::Dirty)]
+    fn a_run_whose_record_is_lost_is_open_and_its_dirt_is_told(
+        #[case] left: &[&str],
+        #[case] code: ExitCode,
+    ) {
+        let store = tempfile::tempdir().expect("a temporary directory");
+        let left: Vec<String> = left.iter().map(ToString::to_string).collect();
+        let ran = Ran { end: EndReason::ObserveElapsed, left: left.clone(), store: Some(full()) };
+        let judged = ended(&case(), &store.path().join("gone"), Ok(ran));
+        assert_eq!(judged.case.verdict, Verdict::Inconclusive);
+        assert!(
+            judged.case.reason.as_deref().is_some_and(|why| why.starts_with("cannot make")),
+            "{judged:?}"
+        );
+        assert_eq!(judged.dirt(), left);
+        let said = report(vec![judged], Vec::new(), Duration::ZERO, None);
+        assert_eq!(exit_code(&said).expect("a code"), code);
+    }
+
+    /// The disk filled up in the middle: what is there is no whole record, and the run says why.
+    #[test]
+    fn a_record_that_was_cut_is_judged_with_why_beside_it() {
+        let store = tempfile::tempdir().expect("a temporary directory");
+        let dir = store.path().join("cut");
+        Store::create(&dir).expect("made").write_head(&case().head(None)).expect("written");
+        let ran = Ran { end: EndReason::BalloonsEnded, left: Vec::new(), store: Some(full()) };
+        let judged = ended(&case(), &dir, Ok(ran));
+        assert_eq!(judged.case.verdict, Verdict::Inconclusive);
+        assert!(judged.case.warnings[0].starts_with("cannot make"), "{:?}", judged.case.warnings);
+    }
+}

@@ -34,9 +34,13 @@ impl Recorder {
             return;
         }
         if let Err(error) = self.store.append(&Stamped { at_us, event }) {
-            self.failed.store(true, Ordering::Relaxed);
-            self.error.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
+            self.fail(error);
         }
+    }
+
+    fn fail(&self, error: StoreError) {
+        self.failed.store(true, Ordering::Relaxed);
+        self.error.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
     }
 
     /// Records that a step failed: data for the verdict, not an error of the run.
@@ -73,4 +77,31 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::record::event::Mark;
+
+    /// A hole in a record would not be seen; a record without its end is.
+    #[test]
+    fn after_an_error_nothing_more_is_recorded() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let store = Store::create(&dir.path().join("run")).expect("made");
+        let recorder = Recorder::new(store);
+        recorder.record(Event::Phase { phase: Mark::Setup });
+        let before = fs::read(dir.path().join("run/events.jsonl")).expect("events");
+        let full = StoreError::Io {
+            action: "write",
+            path: dir.path().to_owned(),
+            source: std::io::ErrorKind::StorageFull.into(),
+        };
+        recorder.fail(full);
+        recorder.record(Event::Phase { phase: Mark::Cleanup });
+        assert_eq!(fs::read(dir.path().join("run/events.jsonl")).expect("events"), before);
+        assert!(recorder.take_error().is_some());
+    }
 }
