@@ -8,6 +8,7 @@
 
 mod columns;
 mod dir;
+mod kill;
 mod limits;
 mod membership;
 mod path;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 
 pub use columns::COLUMNS;
 pub use dir::{CgroupDir, Presence};
+pub use kill::KillSwitch;
 pub use limits::{Limit, Limits};
 pub use membership::cgroup_of;
 pub use path::{CgroupPath, InvalidCgroupPath};

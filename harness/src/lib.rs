@@ -3,6 +3,7 @@
 pub mod cgroupfs;
 pub mod cli;
 pub mod commands;
+pub mod deadline;
 pub mod display;
 pub mod earlyoom;
 pub mod exit_code;
@@ -14,6 +15,7 @@ pub mod kernfile;
 pub mod kmsg;
 pub mod oomd;
 pub mod plan;
+pub mod process;
 pub mod procfs;
 pub mod psi;
 pub mod record;

@@ -1,18 +1,17 @@
 //! One cgroup held open: samples without allocation, members, kill, and waiting until it is empty.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, openat};
+use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 
 use super::columns::{COLUMNS, SOURCES, Shape};
-use super::{CgroupPath, Error};
+use super::{CgroupPath, Error, KillSwitch};
 use crate::kernfile::{self, KernFile};
 use crate::psi;
 
@@ -128,9 +127,7 @@ impl CgroupDir {
     /// # Errors
     /// When the cgroup is gone, or the kernel refuses: `EOPNOTSUPP` in a threaded cgroup.
     pub fn kill(&self) -> Result<(), Error> {
-        let fd = openat(&self.dir, "cgroup.kill", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
-            .map_err(|errno| self.failed("open", "cgroup.kill", errno.into()))?;
-        File::from(fd).write_all(b"1").map_err(|source| self.failed("write", "cgroup.kill", source))
+        KillSwitch::open(self)?.pull().map_err(|errno| self.failed("write", "cgroup.kill", errno.into()))
     }
 
     /// Waits until no process is left in this cgroup or below it. `true`: empty, or removed, which needs it to be
