@@ -9,6 +9,7 @@ use super::{
     PlannedRequires, PlannedUnit, Question, Release, UnitKind, Watchdog, Watched,
 };
 use crate::host::HostFacts;
+use crate::run::daemons::OOMD;
 use crate::scenario::Scenario;
 use crate::scenario::actor::{self, Actor, Role};
 use crate::scenario::bytes::Bytes;
@@ -43,7 +44,8 @@ pub fn plan(scenario: &Scenario, twin: Option<&str>, host: &HostFacts, run: &str
     let cgroups = resolver.cgroups()?;
     let actors = scenario.actors.iter().map(|actor| resolver.actor(actor)).collect::<Result<Vec<_>, _>>()?;
     let slice = resolver.slice(&actors);
-    let watched = resolver.watched(&slice, &cgroups, &actors);
+    let mut watched = resolver.watched(&slice, &cgroups, &actors);
+    watched.extend(oomd_at_work(scenario, host)?);
     let actors = actors.into_iter().map(|actor| with_chain(actor, &watched)).collect();
     Ok(Plan {
         run: run.to_owned(),
@@ -97,7 +99,6 @@ fn protect(scenario: &Scenario) -> PlannedProtect {
 /// The daemons whose word is evidence: those that run, those that a claim speaks of, and the scenario's own earlyoom.
 fn daemons(scenario: &Scenario, host: &HostFacts, run: &str) -> Result<PlannedDaemons, PlanError> {
     const SLICE: &str = "system.slice";
-    let claimed = scenario.expects.iter().any(|expect| matches!(expect.claim, Claim::Oomd(_)));
     let earlyoom = match &scenario.earlyoom {
         None => None,
         Some(earlyoom) => {
@@ -118,10 +119,21 @@ fn daemons(scenario: &Scenario, host: &HostFacts, run: &str) -> Result<PlannedDa
         }
     };
     Ok(PlannedDaemons {
-        oomd: claimed || host.systemd_oomd_active == Some(true),
+        oomd: claims_oomd(scenario) || host.systemd_oomd_active == Some(true),
         machine_earlyoom: host.earlyoom_active == Some(true),
         earlyoom,
     })
+}
+
+/// Whether a claim speaks of systemd-oomd.
+fn claims_oomd(scenario: &Scenario) -> bool {
+    scenario.expects.iter().any(|expect| matches!(expect.claim, Claim::Oomd(_)))
+}
+
+/// The cgroup of a systemd-oomd that a claim speaks of: it uses the CPU for as long as it does its work.
+fn oomd_at_work(scenario: &Scenario, host: &HostFacts) -> Result<Option<Watched>, PlanError> {
+    let watched = || Ok(Watched { subject: OOMD.into(), cgroup: below("system.slice", OOMD)? });
+    (claims_oomd(scenario) && host.systemd_oomd_active == Some(true)).then(watched).transpose()
 }
 
 /// Floors and ceilings by what the scenario may do. A destructive one runs on a disposable machine only: there is

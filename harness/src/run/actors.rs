@@ -12,20 +12,19 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use balloon::status::{Kind, Page, Phase};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
 use super::clock::now_us;
 use super::recorder::Recorder;
+use super::signals::Asked;
 use super::undo::{self, Step, Undo};
 use super::{Paths, text};
-use crate::cgroupfs::{self, CgroupDir, CgroupPath};
+use crate::cgroupfs::{self, CgroupDir, CgroupPath, KillSwitch};
 use crate::plan::argv::filled;
 use crate::plan::{Place, Plan, PlannedActor, PlannedUnit, Release, UnitKind};
+use crate::process::Held;
 use crate::record::Event;
 use crate::record::event::{ActorEnd, ActorStatus, Mark};
 use crate::systemd::{self, Manager};
+use balloon::status::{Kind, Page, Phase};
 
 /// How long an actor may take to show up in its cgroup with its own `oom_score_adj`.
 const PLACED_WITHIN: Duration = Duration::from_secs(10);
@@ -72,6 +71,12 @@ pub enum SetupError {
     /// The kernel does not hold what was planned.
     #[error("{0}")]
     NotAsPlanned(String),
+    /// It is not wanted any more.
+    #[error("signal {signal} ended it before it was set up")]
+    Interrupted {
+        /// The signal that asked for the end.
+        signal: i32,
+    },
     /// A cgroup could not be read.
     #[error("the cgroup of {unit} could not be read")]
     Cgroup {
@@ -94,6 +99,8 @@ struct Actor {
     id: String,
     page: Arc<Page>,
     pid: u32,
+    /// None until its pid is known.
+    held: Option<Held>,
     /// None when PID 1 started it.
     child: Option<Child>,
     balloon: bool,
@@ -107,8 +114,8 @@ struct Actor {
 #[derive(Debug)]
 pub struct Actors {
     actors: Vec<Actor>,
-    /// Cgroups whose processes are killed at once when a run is aborted.
-    kill: Vec<CgroupDir>,
+    /// Where the run's processes are killed at once when it is aborted.
+    switches: Arc<Vec<KillSwitch>>,
 }
 
 impl Actors {
@@ -122,8 +129,9 @@ impl Actors {
         systemd: &dyn Manager,
         recorder: &Recorder,
         undo: &mut Undo,
+        asked: &Asked,
     ) -> Result<Self, SetupError> {
-        let mut setup = Setup { plan, paths, systemd, recorder, undo, actors: Vec::new() };
+        let mut setup = Setup { plan, paths, systemd, recorder, undo, asked, actors: Vec::new() };
         setup.unit(&plan.slice)?;
         for cgroup in plan.cgroups.iter().filter(|cgroup| cgroup.kind == UnitKind::Slice) {
             setup.unit(cgroup)?;
@@ -134,7 +142,7 @@ impl Actors {
         setup.place_all()?;
         let mut actors = setup.actors;
         actors.sort_by_key(|actor| plan.actors.iter().position(|planned| planned.id == actor.id));
-        Ok(Self { kill: kill_switches(plan, paths), actors })
+        Ok(Self { switches: Arc::new(switches(plan, paths)), actors })
     }
 
     /// The status pages by actor id, in the order of the plan.
@@ -156,14 +164,15 @@ impl Actors {
     }
 
     /// Waits until every released bystander does what it is there for: a server listens, a heart beats.
-    pub fn wait_until_working(&self) {
+    pub fn wait_until_working(&self, asked: &Asked) {
         let began = Instant::now();
         let working = |actor: &Actor| {
             let page = actor.page.snapshot();
             let listens = page.kind() != Some(Kind::TcpServer) || page.port != 0;
             !actor.released || actor.balloon || (page.phase() >= Some(Phase::Climbing) && listens)
         };
-        while !self.actors.iter().all(working) && began.elapsed() < WORKING_WITHIN {
+        let patient = || asked.to_end().is_none() && began.elapsed() < WORKING_WITHIN;
+        while !self.actors.iter().all(working) && patient() {
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -188,9 +197,11 @@ impl Actors {
     }
 
     /// Records which actors are still the same running process.
-    pub fn record_alive(&self, recorder: &Recorder) {
-        for actor in self.actors.iter().filter(|actor| !actor.ended && alive(actor.pid)) {
-            recorder.record(Event::ActorAlive { actor: actor.id.clone(), pid: actor.pid, state: None });
+    pub fn record_alive(&self, root: &Path, recorder: &Recorder) {
+        let proc = root.join("proc");
+        for actor in self.actors.iter().filter(|actor| !actor.ended && actor.runs()) {
+            let state = actor.held.as_ref().and_then(|held| held.state(&proc));
+            recorder.record(Event::ActorAlive { actor: actor.id.clone(), pid: actor.pid, state });
         }
     }
 
@@ -212,12 +223,10 @@ impl Actors {
         }
     }
 
-    /// Kills everything at once, without waiting for PID 1.
-    pub fn kill_all(&self) {
-        for cgroup in &self.kill {
-            // Gone already, or the undo journal gets it.
-            let _ = cgroup.kill();
-        }
+    /// What kills everything at once, without waiting for PID 1.
+    #[must_use]
+    pub fn switches(&self) -> &Arc<Vec<KillSwitch>> {
+        &self.switches
     }
 }
 
@@ -226,8 +235,12 @@ impl Actor {
         match &mut self.child {
             Some(child) => child.try_wait().ok().flatten().map(how),
             // PID 1 is its parent: only that it is gone can be seen from here.
-            None => (!alive(self.pid)).then_some(ActorEnd::Unknown),
+            None => (!self.runs()).then_some(ActorEnd::Unknown),
         }
+    }
+
+    fn runs(&self) -> bool {
+        self.held.as_ref().is_some_and(Held::runs)
     }
 }
 
@@ -255,17 +268,14 @@ fn how(status: ExitStatus) -> ActorEnd {
     }
 }
 
-fn alive(pid: u32) -> bool {
-    i32::try_from(pid).is_ok_and(|pid| kill(Pid::from_raw(pid), None::<Signal>).is_ok())
-}
-
-fn kill_switches(plan: &Plan, paths: &Paths) -> Vec<CgroupDir> {
+fn switches(plan: &Plan, paths: &Paths) -> Vec<KillSwitch> {
     let run = std::iter::once(&plan.slice.cgroup);
     let outside =
         plan.actors.iter().map(|actor| &actor.cgroup).filter(|path| !path.starts_with(&plan.slice.cgroup));
     run.chain(outside)
         .filter_map(|path| path.parse::<CgroupPath>().ok())
         .filter_map(|path| CgroupDir::open(&paths.cgroups, &path).ok())
+        .filter_map(|cgroup| KillSwitch::open(&cgroup).ok())
         .collect()
 }
 
@@ -276,6 +286,7 @@ struct Setup<'a> {
     systemd: &'a dyn Manager,
     recorder: &'a Recorder,
     undo: &'a mut Undo,
+    asked: &'a Asked,
     actors: Vec<Actor>,
 }
 
@@ -309,8 +320,13 @@ impl Setup<'_> {
         Ok(())
     }
 
+    fn go_on(&self) -> Result<(), SetupError> {
+        self.asked.to_end().map_or(Ok(()), |signal| Err(SetupError::Interrupted { signal }))
+    }
+
     /// Makes what an actor needs and starts it, unless PID 1 will.
     fn prepare(&mut self, actor: &PlannedActor) -> Result<(), SetupError> {
+        self.go_on()?;
         let status = self.status_path(&actor.id);
         let page =
             Page::create(&status).map_err(|source| SetupError::Page { actor: actor.id.clone(), source })?;
@@ -321,10 +337,12 @@ impl Setup<'_> {
             Place::ServiceMain => None,
             Place::OwnScope | Place::SharedScope | Place::InService => Some(self.spawn(actor)?),
         };
+        let pid = child.as_ref().map_or(0, Child::id);
         self.actors.push(Actor {
             id: actor.id.clone(),
             page: Arc::new(page),
-            pid: child.as_ref().map_or(0, Child::id),
+            pid,
+            held: None,
             child,
             balloon: actor.total.is_some(),
             release: actor.release,
@@ -332,6 +350,17 @@ impl Setup<'_> {
             released: false,
             ended: false,
         });
+        // Not reaped before it is an `Actor`: until then its number is nobody else's.
+        if pid == 0 { Ok(()) } else { self.hold(&actor.id, pid) }
+    }
+
+    /// Takes hold of an actor's process, so that its end is seen and nobody else's is taken for it.
+    fn hold(&mut self, id: &str, pid: u32) -> Result<(), SetupError> {
+        let held = Held::open(pid).map_err(io_error(format!("the process {pid} of {id} cannot be held")))?;
+        if let Some(actor) = self.actors.iter_mut().find(|actor| actor.id == id) {
+            actor.pid = pid;
+            actor.held = Some(held);
+        }
         Ok(())
     }
 
@@ -353,7 +382,9 @@ impl Setup<'_> {
         // Balloons and writers make their file themselves, and take none that is there already.
         if let (Some(bytes), "reader") = (actor.file, actor.kind.as_str()) {
             let path = dir.join(format!("{}.data", actor.id));
-            text::cold_file(&path, bytes).map_err(io_error(path.display().to_string()))?;
+            let written = text::cold_file(&path, bytes, &|| self.asked.to_end().is_none());
+            self.go_on()?;
+            written.map_err(io_error(path.display().to_string()))?;
         }
         if actor.cold_text {
             let path = dir.join(format!("{}.text", actor.id));
@@ -450,9 +481,7 @@ impl Setup<'_> {
         let pid = state.main_pid.filter(|pid| *pid != 0).ok_or_else(|| {
             SetupError::NotAsPlanned(format!("{} has no main process: {:?}", actor.unit, state.active_state))
         })?;
-        if let Some(started) = self.actors.iter_mut().find(|started| started.id == actor.id) {
-            started.pid = pid;
-        }
+        self.hold(&actor.id, pid)?;
         unit.map_or(Ok(()), |unit| self.verify_limits(unit))
     }
 
@@ -463,6 +492,7 @@ impl Setup<'_> {
         let own = proc.join(pid.to_string());
         let began = Instant::now();
         loop {
+            self.go_on()?;
             let cgroup = cgroupfs::cgroup_of(&proc, pid)
                 .map_err(|source| SetupError::Cgroup { unit: actor.unit.clone(), source })?;
             let adj = number(&own.join("oom_score_adj"))?;
@@ -472,6 +502,10 @@ impl Setup<'_> {
                     .unwrap_or_default()
                     .trim_end_matches('\n')
                     .to_owned();
+                // All that was read of this number was its own only if it has lived until now.
+                if !self.actors.iter().any(|started| started.id == actor.id && started.runs()) {
+                    return Err(SetupError::NotAsPlanned(format!("{} ended while it waited", actor.id)));
+                }
                 self.recorder.record(Event::ActorPlaced {
                     actor: actor.id.clone(),
                     pid,

@@ -2,31 +2,48 @@
 //!
 //! The journal and `oomctl` are asked before and after the stress, never in it: they are processes that need memory.
 
+mod hearing;
+
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
 
 use super::clock::now_us;
+use super::readings;
 use super::recorder::{Recorder, chain};
 use super::undo::Undo;
-use crate::journal::Cursor;
+use crate::deadline;
+use crate::journal::{Journal, Reading, Stretch};
 use crate::plan::{Moment, Plan, PlannedEarlyoom};
 use crate::record::Event;
+use crate::record::event::When;
 use crate::systemd::Manager;
+use hearing::Voice;
 
 /// The unit of systemd-oomd.
-const OOMD: &str = "systemd-oomd.service";
+pub const OOMD: &str = "systemd-oomd.service";
 /// The unit of the machine's own earlyoom.
-const EARLYOOM: &str = "earlyoom.service";
-/// How long the journal may take to hold what was just logged.
-const JOURNAL_LAG: Duration = Duration::from_millis(200);
+pub const EARLYOOM: &str = "earlyoom.service";
+/// How long `oomctl` may take.
+const DUMP_WITHIN: Duration = Duration::from_secs(5);
 
 /// Follows the daemons of a run.
 #[derive(Debug)]
 pub struct Daemons {
-    cursor: Option<Cursor>,
-    units: Vec<(&'static str, String)>,
+    stretch: Option<Stretch>,
+    followed: Vec<Followed>,
     oomd: bool,
     earlyoom: Option<Started>,
+    /// What has been told of units that cannot be heard.
+    told: BTreeSet<(String, String)>,
+}
+
+/// A daemon whose words are evidence.
+#[derive(Debug)]
+struct Followed {
+    daemon: &'static str,
+    unit: String,
+    voice: Voice,
 }
 
 /// An earlyoom of the scenario's own.
@@ -38,27 +55,41 @@ struct Started {
 }
 
 impl Daemons {
-    /// Takes the cursor from which the journal is read afterwards.
+    /// Begins to follow: the journal from here on is read afterwards.
     #[must_use]
-    pub fn begin(plan: &Plan, recorder: &Recorder) -> Self {
-        let mut units = Vec::new();
+    pub fn begin(plan: &Plan, journal: &Journal, systemd: &dyn Manager, recorder: &Recorder) -> Self {
+        let mut followed = Vec::new();
         if plan.daemons.oomd {
-            units.push(("systemd-oomd", OOMD.to_owned()));
-        }
-        if plan.daemons.machine_earlyoom {
-            units.push(("earlyoom", EARLYOOM.to_owned()));
+            followed.push(Followed { daemon: "systemd-oomd", unit: OOMD.to_owned(), voice: Voice::Systemd });
         }
         let earlyoom = plan.daemons.earlyoom.clone();
-        if let Some(earlyoom) = &earlyoom {
-            units.push(("earlyoom", earlyoom.unit.clone()));
+        let machine = plan.daemons.machine_earlyoom.then(|| EARLYOOM.to_owned());
+        for unit in machine.into_iter().chain(earlyoom.iter().map(|earlyoom| earlyoom.unit.clone())) {
+            followed.push(Followed { daemon: "earlyoom", unit, voice: Voice::Streams });
         }
-        let cursor = if units.is_empty() {
+        let stretch = if followed.is_empty() {
             None
         } else {
-            Cursor::now().map_err(|error| recorder.trouble("journal", &error)).ok()
+            journal.begin(&plan.run).map_err(|error| recorder.trouble("journal", &error)).ok()
         };
         let earlyoom = earlyoom.map(|plan| Started { plan, started_us: None, stopped: false });
-        Self { cursor, units, oomd: plan.daemons.oomd, earlyoom }
+        let mut daemons =
+            Self { stretch, followed, oomd: plan.daemons.oomd, earlyoom, told: BTreeSet::new() };
+        daemons.listen(systemd, recorder);
+        daemons
+    }
+
+    /// Records which of the running daemons cannot be heard, each reason once.
+    fn listen(&mut self, systemd: &dyn Manager, recorder: &Recorder) {
+        for Followed { unit, voice, .. } in &self.followed {
+            // One that does not run is not asked: `systemctl service-log-level` would start it.
+            let why = match systemd.unit(unit) {
+                Ok(state) if state.is_active() => hearing::muted(unit, *voice, systemd),
+                Ok(_) => Vec::new(),
+                Err(error) => vec![format!("its state could not be read: {}", chain(&error))],
+            };
+            tell(&mut self.told, unit, why, recorder);
+        }
     }
 
     /// Records what systemd-oomd says it watches.
@@ -66,7 +97,7 @@ impl Daemons {
         if !self.oomd {
             return;
         }
-        match Command::new("oomctl").output() {
+        match deadline::output(&mut Command::new("oomctl"), DUMP_WITHIN) {
             Ok(output) if output.status.success() => {
                 let text = String::from_utf8_lossy(&output.stdout).into_owned();
                 recorder.record(Event::OomdDump { text });
@@ -94,6 +125,9 @@ impl Daemons {
         match systemd.start_service(&plan.unit, &plan.slice, &plan.argv, &[], &properties) {
             Ok(()) => {
                 recorder.record(Event::UnitStarted { unit: plan.unit.clone(), cgroup: plan.cgroup.clone() });
+                readings::unit(&plan.unit, systemd, recorder, When::Before);
+                let why = hearing::muted(&plan.unit, Voice::Streams, systemd);
+                tell(&mut self.told, &plan.unit, why, recorder);
             }
             Err(error) => recorder.trouble(&plan.unit, &error),
         }
@@ -114,27 +148,49 @@ impl Daemons {
         }
     }
 
-    /// Records everything that the daemons logged since the beginning.
-    pub fn collect(&self, recorder: &Recorder) {
-        let Some(cursor) = &self.cursor else { return };
-        std::thread::sleep(JOURNAL_LAG);
-        let names: Vec<&str> = self.units.iter().map(|(_, unit)| unit.as_str()).collect();
-        match cursor.since(&names) {
-            Ok(lines) => {
-                let read = lines.len() as u64;
-                for line in lines {
-                    if let Some((daemon, unit)) = self.units.iter().find(|(_, unit)| *unit == line.unit) {
-                        let event = Event::DaemonLine {
-                            daemon: (*daemon).to_owned(),
-                            unit: Some(unit.clone()),
-                            line: line.message,
-                        };
-                        recorder.record_at(line.at_us, event);
-                    }
-                }
-                recorder.record(Event::DaemonLogRead { lines: read });
-            }
+    /// Records everything that the daemons logged since the beginning, and which of them could not be heard.
+    pub fn collect(&mut self, systemd: &dyn Manager, recorder: &Recorder) {
+        self.listen(systemd, recorder);
+        let Some(stretch) = &self.stretch else { return };
+        let units: Vec<&str> = self.followed.iter().map(|followed| followed.unit.as_str()).collect();
+        match stretch.end(&units) {
+            Ok(reading) => self.record(reading, recorder),
             Err(error) => recorder.record(Event::Trouble { step: "journal".into(), error: chain(&error) }),
+        }
+    }
+
+    fn record(&mut self, reading: Reading, recorder: &Recorder) {
+        for Followed { unit, .. } in &self.followed {
+            let dropped = reading.suppressed.iter().filter(|(of, _)| of == unit);
+            let dropped = dropped.map(|(_, words)| format!("journald says: {words}"));
+            let unread = (reading.unreadable > 0)
+                .then(|| format!("{} entries of the journal could not be understood", reading.unreadable));
+            tell(&mut self.told, unit, dropped.chain(unread), recorder);
+        }
+        let mut lines = 0;
+        for line in reading.lines {
+            if let Some(Followed { daemon, unit, .. }) =
+                self.followed.iter().find(|followed| followed.unit == line.unit)
+            {
+                let (daemon, unit) = ((*daemon).to_owned(), Some(unit.clone()));
+                recorder.record_at(line.at_us, Event::DaemonLine { daemon, unit, line: line.message });
+                lines += 1;
+            }
+        }
+        recorder.record(Event::DaemonLogRead { lines });
+    }
+}
+
+/// Records why a unit cannot be heard, unless that has been told.
+fn tell(
+    told: &mut BTreeSet<(String, String)>,
+    unit: &str,
+    why: impl IntoIterator<Item = String>,
+    recorder: &Recorder,
+) {
+    for why in why {
+        if told.insert((unit.to_owned(), why.clone())) {
+            recorder.record(Event::DaemonMuted { unit: unit.to_owned(), why });
         }
     }
 }

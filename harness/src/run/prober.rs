@@ -5,82 +5,104 @@
 
 use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::Command;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::clock::now_us;
-use super::recorder::Recorder;
+use super::recorder::{Recorder, chain};
+use crate::deadline;
 use crate::plan::{PlannedAnswer, Question};
 use crate::record::Event;
 use crate::record::event::AnswerResult;
 
-/// How often the stop flag is looked at while waiting for the next probe.
-const NAP: Duration = Duration::from_millis(20);
+/// What the run tells its probers: that the climb has begun, and that the run is over.
+#[derive(Debug, Default)]
+pub struct Bell {
+    rung: Mutex<Rung>,
+    changed: Condvar,
+}
 
-/// Starts probing; ends with one last probe after `stop` is set, so that the end of the stress is covered.
+#[derive(Debug, Clone, Copy, Default)]
+struct Rung {
+    climb: bool,
+    over: bool,
+}
+
+impl Bell {
+    /// The climb begins: everybody asks at once, so that a probe lies in the stress however short it is.
+    pub fn climb(&self) {
+        self.ring(|rung| rung.climb = true);
+    }
+
+    /// The run is over: everybody asks once more, so that the end of the stress is covered, and ends.
+    pub fn over(&self) {
+        self.ring(|rung| rung.over = true);
+    }
+
+    fn ring(&self, set: impl FnOnce(&mut Rung)) {
+        set(&mut self.rung.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_all();
+    }
+
+    fn now(&self) -> Rung {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the time of the next probe, which comes at once when something has rung that the last one, begun at
+    /// `known`, did not know.
+    fn wait(&self, within: Duration, known: Rung) {
+        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let silent = |rung: &mut Rung| rung.climb == known.climb && rung.over == known.over;
+        drop(self.changed.wait_timeout_while(rung, within, silent));
+    }
+}
+
+/// Starts probing, until `bell` says that the run is over.
 pub fn start(
     probe: usize,
     answer: &PlannedAnswer,
     recorder: Arc<Recorder>,
-    stop: Arc<AtomicBool>,
+    bell: Arc<Bell>,
 ) -> JoinHandle<()> {
     let answer = answer.clone();
     thread::spawn(move || {
         let within = Duration::from_micros(answer.within_us);
+        let every = Duration::from_micros(answer.every_us);
         loop {
-            let last = stop.load(Ordering::Acquire);
+            let known = bell.now();
             let (began, began_us) = (Instant::now(), Some(now_us()));
             let result = match answer.question {
                 Question::TcpBanner => banner(answer.address, within),
                 Question::SshLogin => login(answer.address, within),
             };
             recorder.record(Event::Answer { probe, target: answer.target.clone(), result, began_us });
-            if last {
+            if known.over {
                 return;
             }
-            while began.elapsed() < Duration::from_micros(answer.every_us) && !stop.load(Ordering::Acquire) {
-                thread::sleep(NAP);
-            }
+            bell.wait(every.saturating_sub(began.elapsed()), known);
         }
     })
 }
 
-/// One fresh login: sshd forks, authenticates, opens a session and runs a program. `choom`, because the harness's own
-/// oom_score_adj must never be inherited.
+/// One fresh login: sshd forks, authenticates, opens a session and runs a program.
 fn login(address: SocketAddr, within: Duration) -> AnswerResult {
     let began = Instant::now();
     let took = || u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let started = Command::new("choom")
-        .args(["-n", "0", "--", "ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"])
+    let mut ssh = Command::new("ssh");
+    ssh.args(["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"])
         .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"])
         // Cheap algorithms: the time is to be the machine's, not that of a post-quantum key exchange on its processor.
         .args(["-o", "KexAlgorithms=curve25519-sha256", "-o", "Ciphers=aes128-ctr", "-p"])
         .arg(address.port().to_string())
         .arg(format!("root@{}", address.ip()))
-        .arg("true")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let mut child = match started {
-        Ok(child) => child,
-        Err(error) => return AnswerResult::Refused { error: format!("ssh could not be started: {error}") },
-    };
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) if status.success() => return AnswerResult::Answered { took_us: took() },
-            Ok(Some(status)) => return AnswerResult::Refused { error: format!("ssh ended with {status}") },
-            Ok(None) if began.elapsed() >= within => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return AnswerResult::Late { waited_us: took() };
-            }
-            Ok(None) => thread::sleep(NAP),
-            Err(error) => return AnswerResult::Refused { error: error.to_string() },
-        }
+        .arg("true");
+    match deadline::status(&mut ssh, within) {
+        Ok(status) if status.success() => AnswerResult::Answered { took_us: took() },
+        Ok(status) => AnswerResult::Refused { error: format!("ssh ended with {status}") },
+        Err(deadline::Error::Late { .. }) => AnswerResult::Late { waited_us: took() },
+        Err(error) => AnswerResult::Refused { error: chain(&error) },
     }
 }
 
@@ -126,6 +148,9 @@ mod tests {
     use std::io::Write;
     use std::net::TcpListener;
 
+    use crate::record::Stamped;
+    use crate::record::store::Store;
+
     fn server(words: &'static [u8]) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
@@ -161,5 +186,61 @@ mod tests {
     fn being_turned_away_for_asking_often_says_nothing_about_health() {
         let result = banner(server(b"Not allowed at this time\r\n"), Duration::from_secs(5));
         assert!(matches!(result, AnswerResult::Penalised { .. }), "{result:?}");
+    }
+
+    /// A prober of a server that answers at once, and when its answers were asked for.
+    fn prober(every: Duration) -> (Arc<Bell>, JoinHandle<()>, impl Fn() -> Vec<u64>, tempfile::TempDir) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let _ = stream.write_all(b"SSH-2.0-x\r\n");
+            }
+        });
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let record = dir.path().join("record");
+        let recorder = Arc::new(Recorder::new(Store::create(&record).expect("a store")));
+        let answer = PlannedAnswer {
+            target: "x".into(),
+            question: Question::TcpBanner,
+            address,
+            within_us: 30_000_000,
+            every_us: u64::try_from(every.as_micros()).expect("short"),
+        };
+        let bell = Arc::new(Bell::default());
+        let thread = start(0, &answer, recorder, Arc::clone(&bell));
+        let events = record.join("events.jsonl");
+        let asked = move || {
+            let text = std::fs::read_to_string(&events).unwrap_or_default();
+            let events = text.lines().filter_map(|line| serde_json::from_str::<Stamped>(line).ok());
+            let began = events.filter_map(|stamped| match stamped.event {
+                Event::Answer { began_us, .. } => began_us,
+                _ => None,
+            });
+            began.collect()
+        };
+        (bell, thread, asked, dir)
+    }
+
+    #[test]
+    fn every_prober_asks_when_the_climb_begins_and_once_more_when_the_run_is_over() {
+        let (bell, thread, asked, _dir) = prober(Duration::from_secs(3600));
+        let until = |count: usize| {
+            let began = Instant::now();
+            while asked().len() < count && began.elapsed() < Duration::from_secs(30) {
+                thread::sleep(Duration::from_millis(5));
+            }
+            assert_eq!(asked().len(), count);
+        };
+        until(1);
+        let climb = now_us();
+        bell.climb();
+        until(2);
+        let over = now_us();
+        bell.over();
+        thread.join().expect("ended");
+        let asked = asked();
+        assert_eq!(asked.len(), 3);
+        assert!(asked[0] <= climb && climb <= asked[1] && asked[1] <= over && over <= asked[2], "{asked:?}");
     }
 }

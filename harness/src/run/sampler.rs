@@ -20,6 +20,7 @@ use crate::plan::claim::BoundKind;
 use crate::plan::{Plan, PlannedReached, Watched};
 use crate::procfs::{self, HostReader};
 use crate::record::samples::write_row;
+use crate::scenario::metric::{Course, Metric};
 
 /// Columns of an actor's status page.
 pub const ACTOR_COLUMNS: &[&str] =
@@ -64,7 +65,7 @@ pub enum WatchError {
 /// What the sampler reads: opened once, before the stress.
 #[derive(Debug)]
 pub struct Watch {
-    cgroups: Vec<CgroupDir>,
+    cgroups: Vec<Option<CgroupDir>>,
     host: HostReader,
     pages: Vec<Arc<Page>>,
     columns: Vec<String>,
@@ -75,7 +76,8 @@ impl Watch {
     /// Opens everything that a plan watches below a cgroup root and a file-system root.
     ///
     /// # Errors
-    /// When a watched cgroup or a file of the host does not exist.
+    /// When a watched cgroup or a file of the host does not exist. That of a daemon of the machine may be missing: then its
+    /// columns are empty.
     pub fn open(
         cgroup_root: &Path,
         root: &Path,
@@ -87,7 +89,10 @@ impl Watch {
         let mut cgroups = Vec::new();
         for watch in watched {
             let path: CgroupPath = watch.cgroup.parse()?;
-            cgroups.push(CgroupDir::open(cgroup_root, &path)?);
+            cgroups.push(match CgroupDir::open(cgroup_root, &path) {
+                Err(cgroupfs::Error::Gone { .. }) if is_a_daemons(watch) => None,
+                opened => Some(opened?),
+            });
             columns.extend(cgroupfs::COLUMNS.iter().map(|metric| format!("{}:{metric}", watch.subject)));
         }
         columns.extend(procfs::COLUMNS.iter().map(|metric| format!("host:{metric}")));
@@ -111,7 +116,9 @@ impl Watch {
         for cgroup in &mut self.cgroups {
             let (mine, after) = rest.split_at_mut(cgroupfs::COLUMNS.len());
             // A cgroup that is gone reads as nothing: the row says so.
-            let _ = cgroup.read(mine);
+            if let Some(cgroup) = cgroup {
+                let _ = cgroup.read(mine);
+            }
             rest = after;
         }
         let (mine, after) = rest.split_at_mut(procfs::COLUMNS.len());
@@ -136,6 +143,12 @@ impl Watch {
     }
 }
 
+/// Whether a watched cgroup is that of a service of the machine, which may stop and be gone. Declared cgroups go by their
+/// names, and every other cgroup is a slice.
+fn is_a_daemons(watched: &Watched) -> bool {
+    watched.subject.ends_with(".service")
+}
+
 /// What the sampler did, for the record.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Summary {
@@ -147,29 +160,59 @@ pub struct Summary {
     pub mean_tick_us: u64,
 }
 
-/// The positions in a row that the pulse needs, and the threshold of `reached`.
+/// The positions in a row that the pulse needs, and what `reached` waits for.
 struct Taps {
     available: Option<usize>,
     full: Option<usize>,
     current: Option<usize>,
-    reached: Option<(usize, BoundKind, f64)>,
+    reached: Option<Threshold>,
+}
+
+/// The threshold of `reached`.
+struct Threshold {
+    index: usize,
+    kind: BoundKind,
+    value: f64,
+    counter: bool,
+    /// What a metric that only counts had counted when the climb began: the threshold counts from there.
+    before: Option<u64>,
+}
+
+impl Threshold {
+    fn find(reached: &PlannedReached, columns: &[String]) -> Option<Self> {
+        let index = columns.iter().position(|column| *column == reached.metric)?;
+        let metric = reached.metric.parse::<Metric>().ok();
+        let counter = metric.is_some_and(|metric| metric.info.course == Course::Counter);
+        Some(Self { index, kind: reached.kind, value: reached.value, counter, before: None })
+    }
+
+    /// Looks at one row, before the climb or in it, and tells whether the stress has arrived.
+    fn look(&mut self, row: &[Option<u64>], climbing: bool) -> bool {
+        let Some(value) = row[self.index] else { return false };
+        if !climbing {
+            self.before = Some(value);
+            return false;
+        }
+        let before = *self.before.get_or_insert(value);
+        let value = if self.counter { value.saturating_sub(before) } else { value } as f64;
+        if self.kind == BoundKind::Max { value <= self.value } else { value >= self.value }
+    }
 }
 
 impl Taps {
     fn find(plan: &Plan, columns: &[String]) -> Self {
         let position = |metric: &str| columns.iter().position(|column| column == metric);
         let shown = plan.cgroups.first().map_or("run", |cgroup| cgroup.name.as_str());
-        let threshold =
-            |reached: &PlannedReached| Some((position(&reached.metric)?, reached.kind, reached.value));
         Self {
             available: position("host:memory.available"),
             full: position("host:pressure.memory.full"),
             current: position(&format!("{shown}:memory.current")),
-            reached: threshold(&plan.reached),
+            reached: Threshold::find(&plan.reached, columns),
         }
     }
 
-    fn publish(&self, row: &[Option<u64>], pulse: &Pulse) {
+    /// `climbing`: whether the stress had begun before the row was taken.
+    fn publish(&mut self, row: &[Option<u64>], climbing: bool, pulse: &Pulse) {
         let read = |position: Option<usize>| position.and_then(|index| row[index]);
         if let Some(value) = read(self.available) {
             pulse.available.store(value, Ordering::Relaxed);
@@ -180,15 +223,8 @@ impl Taps {
         if let Some(value) = read(self.current) {
             pulse.current.store(value, Ordering::Relaxed);
         }
-        if let Some((index, kind, threshold)) = self.reached
-            && let Some(value) = row[index]
-            && pulse.stress.load(Ordering::Acquire)
-        {
-            let value = value as f64;
-            let arrived = if kind == BoundKind::Max { value <= threshold } else { value >= threshold };
-            if arrived {
-                pulse.reached.store(true, Ordering::Release);
-            }
+        if self.reached.as_mut().is_some_and(|threshold| threshold.look(row, climbing)) {
+            pulse.reached.store(true, Ordering::Release);
         }
     }
 }
@@ -201,7 +237,7 @@ pub fn start(
     pulse: Arc<Pulse>,
     recorder: Arc<Recorder>,
 ) -> JoinHandle<Summary> {
-    let taps = Taps::find(plan, watch.columns());
+    let mut taps = Taps::find(plan, watch.columns());
     let period = plan.sample_every_us;
     // 21 bytes hold any u64 and its comma.
     let mut line = Vec::with_capacity((watch.columns().len() + 1) * 21 + 2);
@@ -216,8 +252,9 @@ pub fn start(
             let last = pulse.stop.load(Ordering::Acquire);
             let at = now_us();
             summary.max_late_us = summary.max_late_us.max(at.saturating_sub(due));
+            let climbing = pulse.stress.load(Ordering::Acquire);
             let row = watch.tick();
-            taps.publish(row, &pulse);
+            taps.publish(row, climbing, &pulse);
             write_row(&mut line, at, row);
             let written = file.write_all(&line);
             let done = now_us();
@@ -248,5 +285,59 @@ fn sleep_until(due: u64, stop: &AtomicBool) {
             return;
         }
         thread::sleep(Duration::from_micros(left.min(50_000)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::claim::Unit;
+
+    /// What `reached` sees of a metric: its values before the climb and in it, and whether it has arrived at each.
+    fn seen(metric: &str, value: f64, before: &[u64], climb: &[u64]) -> Vec<bool> {
+        let columns = [metric.to_owned()];
+        let (unit, kind) = (Unit::Count, BoundKind::Min);
+        let reached = PlannedReached { metric: metric.into(), unit, kind, value, within_us: 1 };
+        let mut threshold = Threshold::find(&reached, &columns).expect("a column");
+        for value in before {
+            assert!(!threshold.look(&[Some(*value)], false));
+        }
+        climb.iter().map(|value| threshold.look(&[Some(*value)], true)).collect()
+    }
+
+    #[test]
+    fn what_a_counter_counted_before_the_climb_is_not_the_stress() {
+        let metric = "work:memory.events.max";
+        assert_eq!(seen(metric, 3.0, &[0, 5], &[5, 7, 8]), [false, false, true]);
+        assert_eq!(seen(metric, 3.0, &[], &[9, 11, 12]), [false, false, true]);
+    }
+
+    #[test]
+    fn a_gauge_and_a_peak_count_as_they_stand() {
+        assert_eq!(seen("work:memory.current", 100.0, &[90], &[99, 100]), [false, true]);
+        assert_eq!(seen("work:memory.peak", 100.0, &[100], &[100]), [true]);
+    }
+
+    #[test]
+    fn a_row_without_the_metric_is_no_arrival() {
+        let columns = ["work:memory.current".to_owned()];
+        let (unit, kind) = (Unit::Bytes, BoundKind::Max);
+        let reached = PlannedReached { metric: columns[0].clone(), unit, kind, value: 9.0, within_us: 1 };
+        let mut threshold = Threshold::find(&reached, &columns).expect("a column");
+        assert!(!threshold.look(&[None], true));
+        assert!(threshold.look(&[Some(9)], true));
+    }
+
+    #[test]
+    fn only_a_daemon_of_the_machine_may_have_no_cgroup() {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        let watch = |subject: &str, cgroup: &str| {
+            let watched = [Watched { subject: subject.into(), cgroup: cgroup.into() }];
+            Watch::open(root.path(), Path::new("/"), &watched, &[])
+        };
+        let mut daemon = watch("systemd-oomd.service", "/system.slice/systemd-oomd.service").expect("opened");
+        let at = daemon.columns().iter().position(|name| name == "systemd-oomd.service:cpu.usage");
+        assert_eq!(daemon.tick()[at.expect("a column")], None);
+        assert!(watch("work", "/work.slice").is_err());
     }
 }

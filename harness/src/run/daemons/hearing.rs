@@ -1,0 +1,168 @@
+//! Whether a daemon can be heard: what in its settings keeps its words out of the journal. A silence that was ordered says
+//! nothing.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::deadline;
+use crate::run::recorder::chain;
+use crate::systemd::{Manager, PropertyValue};
+
+/// How long systemctl may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// journald's own limit is 10,000 messages in 30 s, which no daemon comes near. One below this was set on purpose.
+const FEWEST_LINES: u64 = 1000;
+
+/// How a daemon logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Voice {
+    /// systemd's own logging, whose level and target can be changed while it runs. A kill is a notice.
+    Systemd,
+    /// Lines on its standard output and error, which journald stores as informational.
+    Streams,
+}
+
+impl Voice {
+    /// The priority of the least important line that is evidence (`syslog(3)`).
+    fn level(self) -> i32 {
+        match self {
+            Self::Systemd => 5,
+            Self::Streams => 6,
+        }
+    }
+}
+
+/// The settings that decide whether a unit is heard.
+const SETTINGS: [&str; 6] = [
+    "LogLevelMax",
+    "LogNamespace",
+    "LogRateLimitBurst",
+    "LogFilterPatterns",
+    "StandardOutput",
+    "StandardError",
+];
+
+/// Everything that mutes a running unit, in words.
+pub(super) fn muted(unit: &str, voice: Voice, systemd: &dyn Manager) -> Vec<String> {
+    let mut why = Vec::new();
+    for setting in SETTINGS {
+        match systemd.property(unit, setting) {
+            Ok(value) => why.extend(value.and_then(|value| mutes(setting, &value, voice))),
+            Err(error) => why.push(format!("{setting} could not be read: {}", chain(&error))),
+        }
+    }
+    if voice == Voice::Systemd {
+        why.extend(asked(unit, "service-log-level", |level| !hears(level)));
+        why.extend(asked(unit, "service-log-target", |target| !arrives(target)));
+    }
+    why
+}
+
+/// Whether a setting mutes.
+fn mutes(setting: &str, value: &PropertyValue, voice: Voice) -> Option<String> {
+    let muted = match (setting, value) {
+        // -1: not set.
+        ("LogLevelMax", PropertyValue::I32(level)) => (0..voice.level()).contains(level),
+        ("LogNamespace", PropertyValue::Str(namespace)) => !namespace.is_empty(),
+        ("LogRateLimitBurst", value) => {
+            value.as_u64().is_some_and(|burst| (1..FEWEST_LINES).contains(&burst))
+        }
+        ("LogFilterPatterns", PropertyValue::Other(patterns)) => patterns.contains('"'),
+        ("StandardOutput" | "StandardError", PropertyValue::Str(to)) => {
+            voice == Voice::Streams && !(to.starts_with("journal") || to == "inherit")
+        }
+        _ => false,
+    };
+    let value = match value {
+        PropertyValue::I32(number) => number.to_string(),
+        PropertyValue::Str(text) | PropertyValue::Other(text) => text.clone(),
+        other => other.as_u64().map_or_else(|| format!("{other:?}"), |number| number.to_string()),
+    };
+    muted.then(|| format!("{setting}={value}"))
+}
+
+/// What a running service of systemd says of its own logging (`org.freedesktop.LogControl1(5)`).
+fn asked(unit: &str, what: &str, mutes: impl FnOnce(&str) -> bool) -> Option<String> {
+    let mut command = Command::new("systemctl");
+    let answer = deadline::output(command.args([what, unit]), ANSWER_WITHIN);
+    match answer {
+        Ok(output) if output.status.success() => {
+            let text = String::from_utf8_lossy(&output.stdout);
+            let value = text.trim();
+            mutes(value).then(|| format!("its {what} is {value}"))
+        }
+        Ok(output) => {
+            let words = String::from_utf8_lossy(&output.stderr);
+            Some(format!("its {what} could not be asked: {}", words.trim()))
+        }
+        Err(error) => Some(format!("its {what} could not be asked: {}", chain(&error))),
+    }
+}
+
+/// Whether a daemon at this log level says that it killed.
+fn hears(level: &str) -> bool {
+    matches!(level, "notice" | "info" | "debug")
+}
+
+/// Whether what goes to this target comes to the journal.
+fn arrives(target: &str) -> bool {
+    matches!(target, "auto" | "journal" | "journal-or-kmsg" | "syslog" | "syslog-or-kmsg")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::systemd::{Fake, Property};
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::silenced("LogLevelMax", 3_i32.into(), Some("LogLevelMax=3"))]
+    #[case::one_below_its_lines("LogLevelMax", 5_i32.into(), Some("LogLevelMax=5"))]
+    #[case::loud_enough("LogLevelMax", 6_i32.into(), None)]
+    #[case::no_level("LogLevelMax", (-1_i32).into(), None)]
+    #[case::elsewhere("LogNamespace", "quiet".into(), Some("LogNamespace=quiet"))]
+    #[case::in_the_one_journal("LogNamespace", "".into(), None)]
+    #[case::throttled("LogRateLimitBurst", 1_u32.into(), Some("LogRateLimitBurst=1"))]
+    #[case::journalds_own_limit("LogRateLimitBurst", 0_u32.into(), None)]
+    #[case::to_nobody("StandardError", "null".into(), Some("StandardError=null"))]
+    #[case::as_ever("StandardError", "inherit".into(), None)]
+    #[case::both_ways("StandardOutput", "journal+console".into(), None)]
+    fn a_setting_that_mutes_is_named_with_its_value(
+        #[case] setting: &str,
+        #[case] value: PropertyValue,
+        #[case] expected: Option<&str>,
+    ) {
+        let systemd = Fake::new(257);
+        let settings = [Property::new(setting, value)];
+        systemd
+            .start_service("x.service", "system.slice", &["/bin/x".into()], &[], &settings)
+            .expect("started");
+        assert_eq!(muted("x.service", Voice::Streams, &systemd), Vec::from_iter(expected));
+    }
+
+    #[test]
+    fn a_notice_needs_less_than_a_line_of_a_stream_and_no_stream() {
+        assert_eq!(mutes("LogLevelMax", &5_i32.into(), Voice::Systemd), None);
+        assert_eq!(mutes("LogLevelMax", &4_i32.into(), Voice::Systemd), Some("LogLevelMax=4".into()));
+        assert_eq!(mutes("StandardError", &"null".into(), Voice::Systemd), None);
+    }
+
+    #[rstest]
+    #[case("info", true)]
+    #[case("notice", true)]
+    #[case("warning", false)]
+    #[case("emerg", false)]
+    #[case("", false)]
+    fn a_kill_is_told_at_notice_and_above(#[case] level: &str, #[case] expected: bool) {
+        assert_eq!(hears(level), expected);
+    }
+
+    #[rstest]
+    #[case("auto", true)]
+    #[case("journal-or-kmsg", true)]
+    #[case("kmsg", false)]
+    #[case("null", false)]
+    fn only_some_targets_come_to_the_journal(#[case] target: &str, #[case] expected: bool) {
+        assert_eq!(arrives(target), expected);
+    }
+}
