@@ -249,7 +249,8 @@ pub fn admit(plan: &Plan, host: &HostFacts, policy: &HostPolicy) -> Result<(), R
     }
     let used = total.saturating_sub(available);
     // Rounded up: 90.1 % of a machine is more than 90 %.
-    let percent = ((used + wanted) * 100).div_ceil(total.max(1));
+    let percent = ((u128::from(used) + u128::from(wanted)) * 100).div_ceil(u128::from(total.max(1)));
+    let percent = u64::try_from(percent).unwrap_or(u64::MAX);
     let allowed = policy.max_used_percent.map_or(ADMITTED_PERCENT, |own| own.min(ADMITTED_PERCENT));
     if percent > allowed {
         let mib = |bytes: u64| bytes >> 20;

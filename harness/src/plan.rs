@@ -4,6 +4,7 @@
 //! it. The judge reads its claims from here, so a record can be judged without the scenario file.
 
 pub(crate) mod argv;
+mod caps;
 pub mod claim;
 mod claims;
 mod print;
@@ -109,6 +110,9 @@ pub struct Plan {
     pub sample_every_us: u64,
     /// The slice around everything the run makes in its own tree.
     pub slice: PlannedUnit,
+    /// The slices of the harness's own around what is declared in slices of the machine.
+    #[serde(default)]
+    pub outer: Vec<PlannedUnit>,
     /// The declared cgroups, parents before children.
     pub cgroups: Vec<PlannedUnit>,
     /// The actors, in the order of the file.
@@ -128,14 +132,20 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The most memory that the run can take, bytes; none when the harness does not cap it (destructive scenarios).
+    /// The most memory that everything the run starts can take, bytes; none when the harness does not cap it
+    /// (destructive scenarios).
     #[must_use]
     pub fn most_memory(&self) -> Option<u64> {
         let inside = Self::cap_of(&self.slice)?;
-        let max = |actor: &PlannedActor| {
-            actor.properties.iter().find(|property| property.name == "MemoryMax")?.value.as_u64()
+        let outer = self.outer.iter().filter_map(Self::cap_of);
+        let max = |properties: &[Property]| {
+            properties.iter().find(|property| property.name == "MemoryMax")?.value.as_u64()
         };
-        Some(inside + self.actors.iter().filter_map(max).sum::<u64>())
+        let scopes = self.actors.iter().filter_map(|actor| max(&actor.properties));
+        let earlyoom = self.daemons.earlyoom.iter().filter_map(|earlyoom| max(&earlyoom.properties));
+        let logins = self.protect.answers.iter().filter(|answer| answer.question == Question::SshLogin);
+        let logins = logins.map(|_| caps::LOGIN);
+        Some(outer.chain(scopes).chain(earlyoom).chain(logins).fold(inside, u64::saturating_add))
     }
 
     /// The most that the run puts on the disk, bytes: files of writers, readers and balloons, and cold copies of programs.

@@ -45,9 +45,8 @@ fn write_plan(out: &mut String, plan: &Plan) -> std::fmt::Result {
         seconds(dog.max_silence_us)
     )?;
     writeln!(out, "\n# slices")?;
-    for unit in
-        std::iter::once(&plan.slice).chain(plan.cgroups.iter().filter(|unit| unit.kind == UnitKind::Slice))
-    {
+    let own = std::iter::once(&plan.slice).chain(&plan.outer);
+    for unit in own.clone().chain(plan.cgroups.iter().filter(|unit| unit.kind == UnitKind::Slice)) {
         write_slice(out, unit)?;
     }
     writeln!(
@@ -72,7 +71,10 @@ fn write_plan(out: &mut String, plan: &Plan) -> std::fmt::Result {
     for unit in plan.cgroups.iter().rev().filter(|unit| unit.kind == UnitKind::Slice) {
         writeln!(out, "{}", command::stop(&unit.unit))?;
     }
-    writeln!(out, "{}", command::stop(&plan.slice.unit))
+    for unit in own.rev() {
+        writeln!(out, "{}", command::stop(&unit.unit))?;
+    }
+    Ok(())
 }
 
 fn write_slice(out: &mut String, unit: &PlannedUnit) -> std::fmt::Result {

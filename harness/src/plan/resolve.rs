@@ -1,8 +1,9 @@
-//! Resolves a scenario on a machine: names, cgroup paths, bytes, deadlines, the harness's own cap. Pure.
+//! Resolves a scenario on a machine: names, cgroup paths, bytes, deadlines. Pure.
 
 use std::collections::BTreeMap;
 
 use super::argv::{argv, earlyoom_argv};
+use super::caps::{self, Caps, page_rounded};
 use super::claims;
 use super::{
     Place, Plan, PlanError, PlannedActor, PlannedAnswer, PlannedDaemons, PlannedEarlyoom, PlannedProtect,
@@ -10,6 +11,7 @@ use super::{
 };
 use crate::host::HostFacts;
 use crate::run::daemons::OOMD;
+use crate::run::origin::outer_slice;
 use crate::scenario::Scenario;
 use crate::scenario::actor::{self, Actor, Role};
 use crate::scenario::bytes::Bytes;
@@ -26,10 +28,6 @@ use crate::systemd::{Property, PropertyValue, slice_cgroup};
 
 /// Time between samples, µs: 20 Hz.
 const SAMPLE_EVERY_US: u64 = 50_000;
-/// What the harness's own cap leaves above the declared caps, so that a working cap is always hit first.
-const OUTER_PERCENT: u64 = 105;
-/// What a bystander may use, bytes: its own scope is capped at it where no declared cgroup holds it.
-const BYSTANDER: u64 = 16 << 20;
 /// How long PID 1 waits between SIGTERM and SIGKILL once a deadline has passed.
 const STOP_WITHIN_US: u64 = 2_000_000;
 
@@ -39,12 +37,18 @@ const STOP_WITHIN_US: u64 = 2_000_000;
 /// When a size does not resolve here, or this systemd does not know a property.
 pub fn plan(scenario: &Scenario, twin: Option<&str>, host: &HostFacts, run: &str) -> Result<Plan, PlanError> {
     let memory = Bytes(host.memory_total.ok_or(PlanError::NoMemory)?);
+    let total =
+        |actor: &Actor| actor.balloon().map(|balloon| size(&balloon.size, scenario, memory)).transpose();
+    let totals = scenario.actors.iter().map(total).collect::<Result<Vec<_>, _>>()?;
+    let caps = Caps { scenario, memory, totals: &totals };
     let mut resolver =
-        Resolver { scenario, memory, run, systemd: host.systemd_version, cgroups: BTreeMap::new() };
+        Resolver { scenario, memory, run, systemd: host.systemd_version, caps, cgroups: BTreeMap::new() };
     let cgroups = resolver.cgroups()?;
-    let actors = scenario.actors.iter().map(|actor| resolver.actor(actor)).collect::<Result<Vec<_>, _>>()?;
-    let slice = resolver.slice(&actors);
-    let mut watched = resolver.watched(&slice, &cgroups, &actors);
+    let actors = scenario.actors.iter().zip(&totals);
+    let actors = actors.map(|(actor, total)| resolver.actor(actor, *total)).collect::<Result<Vec<_>, _>>()?;
+    let slice = resolver.slice();
+    let outer = resolver.outer()?;
+    let mut watched = resolver.watched(&slice, &outer, &cgroups, &actors);
     watched.extend(oomd_at_work(scenario, host)?);
     let actors = actors.into_iter().map(|actor| with_chain(actor, &watched)).collect();
     Ok(Plan {
@@ -62,6 +66,7 @@ pub fn plan(scenario: &Scenario, twin: Option<&str>, host: &HostFacts, run: &str
         },
         sample_every_us: SAMPLE_EVERY_US,
         slice,
+        outer,
         reached: claims::reached(&scenario.reached, scenario, memory)?,
         expectations: claims::expectations(scenario, memory, &cgroups)?,
         cgroups,
@@ -109,6 +114,7 @@ fn daemons(scenario: &Scenario, host: &HostFacts, run: &str) -> Result<PlannedDa
                 slice: SLICE.into(),
                 properties: vec![
                     Property::new("RuntimeMaxUSec", scenario.deadline.0),
+                    Property::new("MemoryMax", caps::EARLYOOM),
                     // As distributions ship it: the killer must be able to act when memory is gone.
                     Property::new("OOMScoreAdjust", -100_i32),
                 ],
@@ -183,6 +189,8 @@ struct Made {
     kind: UnitKind,
     slice: String,
     cgroup: String,
+    /// What the names of scopes in it begin with.
+    stem: String,
 }
 
 struct Resolver<'a> {
@@ -190,6 +198,7 @@ struct Resolver<'a> {
     memory: Bytes,
     run: &'a str,
     systemd: Option<u32>,
+    caps: Caps<'a>,
     cgroups: BTreeMap<String, Made>,
 }
 
@@ -215,34 +224,42 @@ impl Resolver<'_> {
         Ok(planned)
     }
 
-    /// The slice that a declared cgroup hangs in; none while its parent is not made yet.
+    /// The slice that a declared cgroup hangs in; none while its parent is not made yet. A slice of the machine is never
+    /// the parent itself: a name made of it alone could be anybody's, and nothing would cap what is in it.
     fn parent_slice(&self, parent: &Parent) -> Option<String> {
         match parent {
             Parent::Run => Some(self.run_slice()),
-            Parent::Slice(unit) => Some(unit.to_string()),
+            Parent::Slice(unit) => Some(outer_slice(unit.as_ref(), self.run)),
             Parent::Cgroup(id) => self.cgroups.get(&**id).map(|made| made.unit.clone()),
         }
     }
 
     fn run_slice(&self) -> String {
-        format!("bulkhead-{}.slice", self.run)
+        format!("{}.slice", self.stem())
+    }
+
+    /// What the names of units begin with that hang in no slice of the run's.
+    fn stem(&self) -> String {
+        format!("bulkhead-{}", self.run)
     }
 
     fn cgroup(&mut self, cgroup: &Cgroup, slice: &str) -> Result<PlannedUnit, PlanError> {
         // A dash in a slice's name would make it the child of another slice.
         let name = cgroup.id.replace('-', "_");
+        let above = match &cgroup.parent {
+            Parent::Cgroup(id) => self.cgroups.get(&**id).map(|made| made.stem.clone()),
+            Parent::Run | Parent::Slice(_) => None,
+        };
+        let stem = format!("{}-{name}", above.unwrap_or_else(|| self.stem()));
         let (unit, kind) = match cgroup.unit {
             property::UnitKind::Slice => {
-                let stem = slice.trim_end_matches(".slice");
-                (format!("{stem}-{name}.slice"), UnitKind::Slice)
+                (format!("{}-{name}.slice", slice.trim_end_matches(".slice")), UnitKind::Slice)
             }
-            property::UnitKind::Scope => (format!("bulkhead-{}-{name}.scope", self.run), UnitKind::Scope),
-            property::UnitKind::Service => {
-                (format!("bulkhead-{}-{name}.service", self.run), UnitKind::Service)
-            }
+            property::UnitKind::Scope => (format!("{}-{name}.scope", self.stem()), UnitKind::Scope),
+            property::UnitKind::Service => (format!("{}-{name}.service", self.stem()), UnitKind::Service),
         };
         let path = if kind == UnitKind::Slice { cgroup_of_slice(&unit)? } else { below(slice, &unit)? };
-        let made = Made { unit: unit.clone(), kind, slice: slice.to_owned(), cgroup: path.clone() };
+        let made = Made { unit: unit.clone(), kind, slice: slice.to_owned(), cgroup: path.clone(), stem };
         self.cgroups.insert(cgroup.id.to_string(), made);
         let mut properties = cgroup
             .properties
@@ -287,9 +304,7 @@ impl Resolver<'_> {
         ]
     }
 
-    fn actor(&self, actor: &Actor) -> Result<PlannedActor, PlanError> {
-        let total =
-            actor.balloon().map(|balloon| size(&balloon.size, self.scenario, self.memory)).transpose()?;
+    fn actor(&self, actor: &Actor, total: Option<u64>) -> Result<PlannedActor, PlanError> {
         let low = match actor.balloon().and_then(|balloon| balloon.low.as_ref()) {
             Some(low) => Some(size(low, self.scenario, self.memory)?),
             None => None,
@@ -300,8 +315,7 @@ impl Resolver<'_> {
             properties.extend(self.deadline());
             if let cgroup::Place::Slice(_) = actor.place {
                 // Outside the run's slice nothing of the harness's own would hold it.
-                let cap = total.map_or(BYSTANDER, |total| total + BYSTANDER);
-                properties.push(Property::new("MemoryMax", cap));
+                properties.push(Property::new("MemoryMax", self.caps.alone(actor, total)));
             }
         }
         let file = match &actor.role {
@@ -338,23 +352,19 @@ impl Resolver<'_> {
     fn place(&self, actor: &Actor) -> Result<(Made, Place), PlanError> {
         let id = actor.id.replace('-', "_");
         let own = |slice: &str, stem: String| -> Result<(Made, Place), PlanError> {
-            let unit = format!("{stem}.scope");
+            let unit = format!("{stem}-{id}.scope");
             let cgroup = below(slice, &unit)?;
-            Ok((Made { unit, kind: UnitKind::Scope, slice: slice.to_owned(), cgroup }, Place::OwnScope))
+            Ok((Made { unit, kind: UnitKind::Scope, slice: slice.to_owned(), cgroup, stem }, Place::OwnScope))
         };
         match &actor.place {
-            cgroup::Place::Slice(slice) => own(slice.as_ref(), format!("bulkhead-{}-{id}", self.run)),
-            cgroup::Place::Cgroup(name) if *name == "run" => {
-                own(&self.run_slice(), format!("bulkhead-{}-{id}", self.run))
-            }
+            cgroup::Place::Slice(slice) => own(slice.as_ref(), self.stem()),
+            cgroup::Place::Cgroup(name) if *name == "run" => own(&self.run_slice(), self.stem()),
             cgroup::Place::Cgroup(name) => {
                 let unknown =
                     || PlanError::NoCgroup { cgroup: name.to_string(), actor: actor.id.to_string() };
                 let made = self.cgroups.get(&**name).cloned().ok_or_else(unknown)?;
                 match made.kind {
-                    UnitKind::Slice => {
-                        own(&made.unit, format!("{}-{id}", made.unit.trim_end_matches(".slice")))
-                    }
+                    UnitKind::Slice => own(&made.unit, made.stem),
                     UnitKind::Scope => Ok((made, Place::SharedScope)),
                     UnitKind::Service => {
                         let mut members =
@@ -367,59 +377,61 @@ impl Resolver<'_> {
         }
     }
 
-    /// The slice around the run. Its cap is the harness's own: above what the declared caps allow, so that a working
-    /// cap is always hit first, and below what the balloons want, so that a broken one is caught.
-    fn slice(&self, actors: &[PlannedActor]) -> PlannedUnit {
+    /// The slice around the run.
+    fn slice(&self) -> PlannedUnit {
         let unit = self.run_slice();
-        let cap = (self.scenario.safety != Safety::Destructive).then(|| self.outer_cap(actors));
-        let properties = cap.map(|cap| Property::new("MemoryMax", cap)).into_iter().collect();
-        let limits =
-            cap.map(|cap| ("memory.max".to_owned(), page_rounded(cap).to_string())).into_iter().collect();
-        PlannedUnit {
-            name: "run".into(),
-            slice: crate::run::shelter::PARENT.into(),
-            kind: UnitKind::Slice,
-            cgroup: format!("/{}/{unit}", crate::run::shelter::PARENT),
-            unit,
-            properties,
-            limits,
-        }
+        let cgroup = format!("/{}/{unit}", crate::run::shelter::PARENT);
+        self.capped("run".into(), unit, cgroup, crate::run::shelter::PARENT, &Parent::Run)
     }
 
-    fn outer_cap(&self, actors: &[PlannedActor]) -> u64 {
-        let run = format!("/{}/{}/", crate::run::shelter::PARENT, self.run_slice());
-        let inside: Vec<&PlannedActor> =
-            actors.iter().filter(|actor| actor.cgroup.starts_with(&run)).collect();
-        let bystanders = inside.iter().filter(|actor| actor.total.is_none()).count() as u64 * BYSTANDER;
-        let mut left: u64 = inside.iter().filter_map(|actor| actor.total).sum();
-        let mut capped = 0;
-        // Limits as written: a twin that removes one is exactly what this cap is for.
-        for base in &self.scenario.base_limits {
-            let Some(made) = self.cgroups.get(&*base.name.cgroup) else { continue };
-            let Some(limit) = base.limit.resolve(self.memory) else { continue };
-            if base.name.property == PropertyName::MemoryMax && self.tops_the_run(&base.name.cgroup) {
-                let wanted: u64 = inside
-                    .iter()
-                    .filter(|actor| is_below(&actor.cgroup, &made.cgroup))
-                    .filter_map(|actor| actor.total)
-                    .sum();
-                left = left.saturating_sub(wanted);
-                capped += wanted.min(limit.0);
+    /// The slices that the harness puts between slices of the machine and what is declared in them, one for each.
+    fn outer(&self) -> Result<Vec<PlannedUnit>, PlanError> {
+        let mut outer: Vec<PlannedUnit> = Vec::new();
+        for cgroup in &self.scenario.cgroups {
+            let Parent::Slice(slice) = &cgroup.parent else { continue };
+            let unit = outer_slice(slice.as_ref(), self.run);
+            if outer.iter().all(|known| known.unit != unit) {
+                let path = cgroup_of_slice(&unit)?;
+                let name = format!("run@{slice}");
+                outer.push(self.capped(name, unit, path, slice.as_ref(), &cgroup.parent));
             }
         }
-        page_rounded((capped + left) / 100 * OUTER_PERCENT + bystanders)
+        Ok(outer)
     }
 
-    /// Whether a declared cgroup hangs directly in the run's slice: nested ones are under its cap already.
-    fn tops_the_run(&self, name: &str) -> bool {
-        self.scenario.cgroups.iter().any(|cgroup| cgroup.id == *name && cgroup.parent == Parent::Run)
+    /// A slice with a cap of the harness's own around everything in it; without one in a destructive scenario.
+    fn capped(
+        &self,
+        name: String,
+        unit: String,
+        cgroup: String,
+        slice: &str,
+        parent: &Parent,
+    ) -> PlannedUnit {
+        let cap = (self.scenario.safety != Safety::Destructive).then(|| self.caps.around(parent));
+        PlannedUnit {
+            name,
+            unit,
+            kind: UnitKind::Slice,
+            slice: slice.to_owned(),
+            cgroup,
+            properties: cap.map(|cap| Property::new("MemoryMax", cap)).into_iter().collect(),
+            limits: cap.map(|cap| ("memory.max".to_owned(), cap.to_string())).into_iter().collect(),
+        }
     }
 
-    /// The sampled cgroups: the run's slice, the declared ones, and the slices of the machine that actors live in.
-    fn watched(&self, slice: &PlannedUnit, cgroups: &[PlannedUnit], actors: &[PlannedActor]) -> Vec<Watched> {
+    /// The sampled cgroups: the harness's own slices, the declared ones, and the slices of the machine that actors live in.
+    fn watched(
+        &self,
+        slice: &PlannedUnit,
+        outer: &[PlannedUnit],
+        cgroups: &[PlannedUnit],
+        actors: &[PlannedActor],
+    ) -> Vec<Watched> {
         let watch = |unit: &PlannedUnit| Watched { subject: unit.name.clone(), cgroup: unit.cgroup.clone() };
         let mut watched: Vec<Watched> = cgroups.iter().map(watch).collect();
         watched.push(watch(slice));
+        watched.extend(outer.iter().map(watch));
         for actor in actors {
             let held = watched.iter().any(|watched| is_below(&actor.cgroup, &watched.cgroup));
             if let (false, Ok(cgroup)) = (held, cgroup_of_slice(&actor.slice)) {
@@ -474,11 +486,6 @@ fn cgroup_of_slice(unit: &str) -> Result<String, PlanError> {
 
 fn below(slice: &str, unit: &str) -> Result<String, PlanError> {
     Ok(format!("{}/{unit}", cgroup_of_slice(slice)?.trim_end_matches('/')))
-}
-
-/// The kernel keeps limits in pages, rounded down.
-fn page_rounded(bytes: u64) -> u64 {
-    bytes & !0xfff
 }
 
 /// Kernel files and what they must hold once the unit runs.

@@ -132,7 +132,9 @@ impl Actors {
         asked: &Asked,
     ) -> Result<Self, SetupError> {
         let mut setup = Setup { plan, paths, systemd, recorder, undo, asked, actors: Vec::new() };
-        setup.unit(&plan.slice)?;
+        for slice in std::iter::once(&plan.slice).chain(&plan.outer) {
+            setup.unit(slice)?;
+        }
         for cgroup in plan.cgroups.iter().filter(|cgroup| cgroup.kind == UnitKind::Slice) {
             setup.unit(cgroup)?;
         }
@@ -269,10 +271,13 @@ fn how(status: ExitStatus) -> ActorEnd {
 }
 
 fn switches(plan: &Plan, paths: &Paths) -> Vec<KillSwitch> {
-    let run = std::iter::once(&plan.slice.cgroup);
-    let outside =
-        plan.actors.iter().map(|actor| &actor.cgroup).filter(|path| !path.starts_with(&plan.slice.cgroup));
-    run.chain(outside)
+    let own = std::iter::once(&plan.slice).chain(&plan.outer).map(|unit| &unit.cgroup);
+    let is_outside = |path: &&String| {
+        !own.clone().any(|own| path.strip_prefix(own.as_str()).is_some_and(|rest| rest.starts_with('/')))
+    };
+    let outside = plan.actors.iter().map(|actor| &actor.cgroup).filter(is_outside);
+    own.clone()
+        .chain(outside)
         .filter_map(|path| path.parse::<CgroupPath>().ok())
         .filter_map(|path| CgroupDir::open(&paths.cgroups, &path).ok())
         .filter_map(|cgroup| KillSwitch::open(&cgroup).ok())

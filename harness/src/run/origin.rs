@@ -79,16 +79,16 @@ pub fn outer_slice(slice: &str, run: &str) -> String {
 #[must_use]
 pub fn run_of(name: &str) -> Option<&str> {
     let stem = &name[..name.rfind('.').unwrap_or(name.len())];
-    let id = match stem.strip_prefix("bulkhead-") {
-        Some(rest) => rest.strip_prefix("harness-").unwrap_or(rest).split('-').next(),
-        None if name.ends_with(".slice") => stem.split('-').find_map(|part| part.strip_prefix("bulkhead_")),
-        None => None,
-    }?;
-    // A run's id is `r` and at least eight digits in base 36.
-    let is_id = id.len() > 8
-        && id.starts_with('r')
-        && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    is_id.then_some(id)
+    let own = stem.strip_prefix("bulkhead-").map(|rest| rest.strip_prefix("harness-").unwrap_or(rest));
+    let own = own.and_then(|rest| rest.split('-').next());
+    let below = stem.split('-').filter_map(|part| part.strip_prefix("bulkhead_"));
+    own.into_iter().chain(below.filter(|_| name.ends_with(".slice"))).find(|id| is_id(id))
+}
+
+/// A run's id is `r` and at least eight digits in base 36.
+fn is_id(text: &str) -> bool {
+    let digit = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    text.len() > 8 && text.starts_with('r') && text.bytes().all(digit)
 }
 
 #[cfg(test)]
@@ -104,6 +104,7 @@ mod tests {
     #[case("workspace-bulkhead_r5n17otgu92-agents.slice", Some("r5n17otgu92"))]
     #[case("a-b\\x2dc-bulkhead_r5n17otgu92.slice", Some("r5n17otgu92"))]
     #[case("bulkhead_r5n17otgu92.slice", Some("r5n17otgu92"))]
+    #[case("bulkhead-bulkhead_r5n17otgu92-agents.slice", Some("r5n17otgu92"))]
     #[case("bulkhead-harness.slice", None)]
     #[case("bulkhead.slice", None)]
     #[case("bulkhead-agent.service", None)]

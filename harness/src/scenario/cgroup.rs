@@ -81,7 +81,7 @@ pub enum Parent {
     Run,
     /// In another declared cgroup.
     Cgroup(Id),
-    /// In a slice of the machine, outside the harness's own cap.
+    /// Below a slice of the machine, in a slice of the harness's own that caps it there.
     Slice(UnitName),
 }
 
