@@ -12,6 +12,7 @@ mod fake;
 mod jobs;
 mod property;
 mod proxy;
+mod renew;
 mod unit;
 
 use std::time::Duration;
@@ -131,6 +132,16 @@ pub enum Error {
         /// What it was asked to do, with the unit's name.
         action: String,
         /// Its answer.
+        source: zbus::Error,
+    },
+    /// The connection is gone, and there was no other to be had.
+    #[error(
+        "the connection to systemd was lost, so that it could not be asked to {action} (is dbus running?)"
+    )]
+    Lost {
+        /// What it was to be asked.
+        action: String,
+        /// What ended the connection.
         source: zbus::Error,
     },
     /// The job ended, but not with `done`.

@@ -2,82 +2,82 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zbus::{OwnedObjectPath, OwnedVariant, Variant, block_on};
 
 use super::jobs::{End, Jobs};
 use super::proxy::{PropertiesProxy, SystemdProxy};
+use super::renew::{Renewed, is_lost, lost, within};
 use super::unit::NOT_FOUND;
 use super::{Error, Manager, Property, PropertyValue, Unit, UnitStatus};
 
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
+/// How long a lost connection may take to be renewed: a bus that is restarted is back, with PID 1 on it, in less.
+const RENEWED_WITHIN: Duration = Duration::from_secs(3);
+/// How often that, or whether a unit has started, is tried.
+const TRY_EVERY: Duration = Duration::from_millis(100);
 
-/// A connection to PID 1.
+/// A connection to PID 1. One that is lost is renewed.
 #[derive(Debug)]
 pub struct Bus {
-    connection: zbus::Connection,
-    systemd: SystemdProxy<'static>,
-    jobs: Jobs,
+    links: Renewed<Link>,
     patience: Duration,
 }
 
-impl Bus {
-    /// Connects to systemd. Each call, and each job it starts, is given `patience`: under memory pressure PID 1 can take
-    /// seconds to answer.
-    ///
-    /// # Errors
-    /// When the system bus or systemd on it cannot be reached.
-    pub fn connect(patience: Duration) -> Result<Self, Error> {
+/// One connection, and what PID 1 announces on it.
+#[derive(Debug)]
+struct Link {
+    connection: zbus::Connection,
+    systemd: SystemdProxy<'static>,
+    jobs: Jobs,
+}
+
+impl Link {
+    fn open(builder: zbus::connection::Builder<'static>, patience: Duration) -> zbus::Result<Self> {
         let connected = block_on(async {
-            let connection = zbus::connection::Builder::system().method_timeout(patience).build().await?;
+            let connection = builder.method_timeout(patience).build().await?;
             let systemd = SystemdProxy::new(&connection).await?;
             // The match before the subscription and both before any job, so that no end of a job is missed.
             let stream = systemd.receive_job_removed().await?;
             systemd.subscribe().await?;
-            Ok((connection, systemd, stream))
+            Ok::<_, zbus::Error>((connection, systemd, stream))
         });
-        let (connection, systemd, stream) = connected.map_err(Error::Connect)?;
-        let jobs = Jobs::follow(stream).map_err(|error| Error::Connect(error.into()))?;
-        Ok(Self { connection, systemd, jobs, patience })
+        let (connection, systemd, stream) = connected?;
+        let jobs = Jobs::follow(stream)?;
+        Ok(Self { connection, systemd, jobs })
     }
 
-    fn transient(&self, name: &str, properties: &[(&str, Variant<'_>)]) -> Result<(), Error> {
-        self.job(
-            name,
-            format!("start {name}"),
-            self.systemd.start_transient_unit(name, "fail", properties, &[]),
-        )
-    }
-
-    /// Asks for a job and waits for its end.
-    fn job(
-        &self,
-        unit: &str,
-        action: String,
-        call: impl Future<Output = zbus::Result<OwnedObjectPath>>,
-    ) -> Result<(), Error> {
-        let job = match block_on(call) {
-            Ok(job) => job,
-            Err(source) => return Err(Error::Refused { action, source }),
-        };
-        match self.jobs.wait(job.as_str(), self.patience) {
-            End::Announced(result) if result == "done" => Ok(()),
-            End::Announced(result) => Err(Error::Job { action, unit: unit.to_owned(), result }),
-            End::Late => Err(Error::Deadline { action, waited: self.patience }),
-            End::Disconnected => {
-                Err(Error::Unexpected { action, answer: "the end of the connection".to_owned() })
+    /// Opens another after one was lost: the bus may be on its way back.
+    fn reopen(patience: Duration) -> zbus::Result<Self> {
+        let began = Instant::now();
+        loop {
+            let left = RENEWED_WITHIN.saturating_sub(began.elapsed());
+            let open = move || Self::open(zbus::connection::Builder::system(), patience);
+            match within(left, open) {
+                Err(_) if began.elapsed() + TRY_EVERY < RENEWED_WITHIN => std::thread::sleep(TRY_EVERY),
+                opened => return opened,
             }
         }
     }
 
-    fn call<T>(
+    /// Asks for a job and waits for its end. The outer error: the connection was lost, or the job was refused.
+    fn job(
         &self,
-        action: impl FnOnce() -> String,
-        call: impl Future<Output = zbus::Result<T>>,
-    ) -> Result<T, Error> {
-        block_on(call).map_err(|source| Error::Refused { action: action(), source })
+        unit: &str,
+        action: &str,
+        patience: Duration,
+        call: impl Future<Output = zbus::Result<OwnedObjectPath>>,
+    ) -> zbus::Result<Result<(), Error>> {
+        let job = block_on(call)?;
+        let action = action.to_owned();
+        Ok(match self.jobs.wait(job.as_str(), patience) {
+            End::Announced(result) if result == "done" => Ok(()),
+            End::Announced(result) => Err(Error::Job { action, unit: unit.to_owned(), result }),
+            End::Late => Err(Error::Deadline { action, waited: patience }),
+            End::Disconnected => return Err(lost()),
+        })
     }
 
     /// The properties object of a unit. Loads the unit: `GetUnit` would not know one that exists but is not in memory.
@@ -89,18 +89,128 @@ impl Bus {
             .build()
             .await
     }
+
+    async fn unit(&self, name: &str) -> zbus::Result<Unit> {
+        let object = self.object(name).await?;
+        let mut properties = object.get_all(UNIT).await?;
+        if let Some(interface) = interface(name) {
+            properties.extend(object.get_all(&interface).await?);
+        }
+        Ok(unit(name, &properties))
+    }
+
+    async fn property(&self, unit: &str, property: &str) -> zbus::Result<Option<PropertyValue>> {
+        let object = self.object(unit).await?;
+        if text(&object.get(UNIT, "LoadState").await?).as_deref() == Some(NOT_FOUND) {
+            return Ok(None);
+        }
+        for interface in [Some(UNIT.to_owned()), interface(unit)].into_iter().flatten() {
+            match object.get(&interface, property).await {
+                Ok(value) => return Ok(Some(PropertyValue::from_variant(&value))),
+                Err(zbus::Error::FDO(error)) if matches!(*error, zbus::fdo::Error::UnknownProperty(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
 }
 
-impl Drop for Bus {
+impl Drop for Link {
     fn drop(&mut self) {
         // Ends the thread that follows the jobs, which holds the connection too. At this point nobody can be told.
         let _ = block_on(self.connection.clone().close());
     }
 }
 
+impl Bus {
+    /// Connects to systemd. Each call, and each job it starts, is given `patience`: under memory pressure PID 1 can take
+    /// seconds to answer.
+    ///
+    /// # Errors
+    /// When the system bus or systemd on it cannot be reached.
+    pub fn connect(patience: Duration) -> Result<Self, Error> {
+        let open = move || Link::open(zbus::connection::Builder::system(), patience);
+        let first = within(patience, open).map_err(Error::Connect)?;
+        Ok(Self { links: Renewed::new(first, move || Link::reopen(patience)), patience })
+    }
+
+    /// Asks what may be asked twice.
+    fn call<T>(
+        &self,
+        action: impl FnOnce() -> String,
+        call: impl Fn(&Link) -> zbus::Result<T>,
+    ) -> Result<T, Error> {
+        self.links.ask(call).map_err(|source| failed(action(), source))
+    }
+
+    /// Starts a transient unit. When the connection is lost in the middle, the unit itself tells whether it was started:
+    /// it carries the description that it was to get.
+    fn transient(&self, name: &str, properties: &[(&str, Variant<'_>)]) -> Result<(), Error> {
+        let action = format!("start {name}");
+        let start = |link: &Link| {
+            let call = link.systemd.start_transient_unit(name, "fail", properties, &[]);
+            link.job(name, &action, self.patience, call)
+        };
+        let source = match self.links.ask_once(start) {
+            Ok(ended) => return ended,
+            Err(source) => source,
+        };
+        if !is_lost(&source) {
+            return Err(failed(action, source));
+        }
+        let began = Instant::now();
+        loop {
+            let unit = self.unit(name)?;
+            match fate(&unit, described(properties)) {
+                Fate::Started => return Ok(()),
+                Fate::NotStarted => {
+                    return self
+                        .links
+                        .ask_once(start)
+                        .unwrap_or_else(|source| Err(failed(action.clone(), source)));
+                }
+                Fate::Starting if began.elapsed() < self.patience => std::thread::sleep(TRY_EVERY),
+                Fate::Starting => return Err(Error::Deadline { action, waited: self.patience }),
+                Fate::Unknown => return Err(failed(action, source)),
+            }
+        }
+    }
+}
+
+/// What became of a start whose end nobody told.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    Started,
+    Starting,
+    NotStarted,
+    /// It failed, or the unit is another's.
+    Unknown,
+}
+
+fn fate(unit: &Unit, description: Option<&str>) -> Fate {
+    let ours = description.is_some() && unit.description.as_deref() == description;
+    match unit.active_state.as_deref() {
+        _ if !unit.is_taken() => Fate::NotStarted,
+        Some("active") if ours => Fate::Started,
+        // A job that still waits for its turn has made nothing active yet.
+        Some("activating" | "inactive") if ours => Fate::Starting,
+        _ => Fate::Unknown,
+    }
+}
+
+fn described<'a>(properties: &'a [(&str, Variant<'_>)]) -> Option<&'a str> {
+    let value = properties.iter().find(|(name, _)| *name == "Description").map(|(_, value)| value);
+    if let Some(Variant::Str(text)) = value { Some(text.as_str()) } else { None }
+}
+
+/// Why systemd did not answer, or what.
+fn failed(action: String, source: zbus::Error) -> Error {
+    if is_lost(&source) { Error::Lost { action, source } } else { Error::Refused { action, source } }
+}
+
 impl Manager for Bus {
     fn version(&self) -> Result<u32, Error> {
-        let text = self.call(|| "tell its version".to_owned(), self.systemd.version())?;
+        let text = self.call(|| "tell its version".to_owned(), |link| block_on(link.systemd.version()))?;
         let digits = text.split(|c: char| !c.is_ascii_digit()).find(|part| !part.is_empty());
         digits
             .and_then(|digits| digits.parse().ok())
@@ -144,29 +254,38 @@ impl Manager for Bus {
     }
 
     fn start(&self, name: &str) -> Result<(), Error> {
-        self.job(name, format!("start {name}"), self.systemd.start_unit(name, "replace"))
+        let action = format!("start {name}");
+        let call =
+            |link: &Link| link.job(name, &action, self.patience, link.systemd.start_unit(name, "replace"));
+        self.call(|| action.clone(), call)?
     }
 
     fn stop(&self, name: &str) -> Result<(), Error> {
-        let stopped = self.job(name, format!("stop {name}"), self.systemd.stop_unit(name, "replace"));
-        unless_unknown(stopped)
+        let action = format!("stop {name}");
+        let call =
+            |link: &Link| link.job(name, &action, self.patience, link.systemd.stop_unit(name, "replace"));
+        unless_unknown(self.call(|| action.clone(), call).flatten())
     }
 
     fn kill(&self, name: &str, signal: i32) -> Result<(), Error> {
-        self.call(|| format!("send signal {signal} to {name}"), self.systemd.kill_unit(name, "all", signal))
+        let action = || format!("send signal {signal} to {name}");
+        self.call(action, |link| block_on(link.systemd.kill_unit(name, "all", signal)))
     }
 
     fn reset_failed(&self, name: &str) -> Result<(), Error> {
-        unless_unknown(self.call(|| format!("reset {name}"), self.systemd.reset_failed_unit(name)))
+        let reset = |link: &Link| block_on(link.systemd.reset_failed_unit(name));
+        unless_unknown(self.call(|| format!("reset {name}"), reset))
     }
 
     fn set_properties(&self, name: &str, properties: &[Property]) -> Result<(), Error> {
         let pairs: Vec<_> = properties.iter().map(Property::pair).collect();
-        self.call(|| format!("change {name}"), self.systemd.set_unit_properties(name, true, &pairs))
+        let set = |link: &Link| block_on(link.systemd.set_unit_properties(name, true, &pairs));
+        self.call(|| format!("change {name}"), set)
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<UnitStatus>, Error> {
-        let listed = self.call(|| "list its units".to_owned(), self.systemd.list_units())?;
+        let list = |link: &Link| block_on(link.systemd.list_units());
+        let listed = self.call(|| "list its units".to_owned(), list)?;
         Ok(listed
             .into_iter()
             .filter(|unit| unit.0.starts_with(prefix))
@@ -175,35 +294,12 @@ impl Manager for Bus {
     }
 
     fn unit(&self, name: &str) -> Result<Unit, Error> {
-        let action = || format!("show {name}");
-        let properties = self.call(action, async {
-            let object = self.object(name).await?;
-            let mut properties = object.get_all(UNIT).await?;
-            if let Some(interface) = interface(name) {
-                properties.extend(object.get_all(&interface).await?);
-            }
-            Ok(properties)
-        })?;
-        Ok(unit(name, &properties))
+        self.call(|| format!("show {name}"), |link| block_on(link.unit(name)))
     }
 
     fn property(&self, unit: &str, property: &str) -> Result<Option<PropertyValue>, Error> {
         let action = || format!("show {property} of {unit}");
-        self.call(action, async {
-            let object = self.object(unit).await?;
-            if text(&object.get(UNIT, "LoadState").await?).as_deref() == Some(NOT_FOUND) {
-                return Ok(None);
-            }
-            for interface in [Some(UNIT.to_owned()), interface(unit)].into_iter().flatten() {
-                match object.get(&interface, property).await {
-                    Ok(value) => return Ok(Some(PropertyValue::from_variant(&value))),
-                    Err(zbus::Error::FDO(error))
-                        if matches!(*error, zbus::fdo::Error::UnknownProperty(_)) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(None)
-        })
+        self.call(action, |link| block_on(link.property(unit, property)))
     }
 }
 
@@ -271,10 +367,51 @@ fn unless_unknown(result: Result<(), Error>) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
     fn owned(variant: &Variant<'_>) -> OwnedVariant {
         variant.try_to_owned().expect("no descriptors")
+    }
+
+    #[rstest]
+    #[case::not_there(Unit::absent("x.scope"), Fate::NotStarted)]
+    #[case::running(there("active", "run 1"), Fate::Started)]
+    #[case::on_its_way(there("activating", "run 1"), Fate::Starting)]
+    #[case::failed(there("failed", "run 1"), Fate::Unknown)]
+    #[case::somebody_elses(there("active", "run 2"), Fate::Unknown)]
+    fn a_start_that_nobody_told_the_end_of_is_told_by_the_unit(#[case] unit: Unit, #[case] expected: Fate) {
+        assert_eq!(fate(&unit, Some("run 1")), expected);
+        // Without a description nothing proves whose it is.
+        if expected != Fate::NotStarted {
+            assert_eq!(fate(&unit, None), Fate::Unknown);
+        }
+    }
+
+    fn there(state: &str, description: &str) -> Unit {
+        Unit {
+            load_state: "loaded".into(),
+            active_state: Some(state.into()),
+            description: Some(description.into()),
+            ..Unit::default()
+        }
+    }
+
+    #[test]
+    fn a_bus_that_closes_the_connection_is_an_error_and_no_wait() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("bus");
+        let listener = std::os::unix::net::UnixListener::bind(&path).expect("bound");
+        let closer = std::thread::spawn(move || drop(listener.accept()));
+        let address = format!("unix:path={}", path.display());
+        let patience = Duration::from_secs(60);
+        let began = Instant::now();
+        let open = move || Link::open(zbus::connection::Builder::address(&*address), patience);
+        let error = within(patience, open).expect_err("closed");
+        assert!(is_lost(&error) || matches!(error, zbus::Error::Handshake(_)), "{error:?}");
+        assert!(began.elapsed() < Duration::from_secs(10));
+        closer.join().expect("closed");
     }
 
     #[test]
