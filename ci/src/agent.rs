@@ -1,7 +1,7 @@
 //! The host's end of the channel to the agent: requests with an id → the answers that carry it.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufReader};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -63,7 +63,9 @@ impl Agent {
         control.set_write_timeout(Some(patience))?;
         let reader = Arc::clone(&shared);
         thread::spawn(move || {
-            for line in BufReader::new(links.control).split(b'\n').map_while(Result::ok) {
+            let mut control = BufReader::new(links.control);
+            let mut line = Vec::new();
+            while let Ok(true) = wire::read_line(&mut control, &mut line) {
                 if let Some(reply) = wire::parse(&line) {
                     reader.receive(reply);
                 }

@@ -7,7 +7,7 @@
 //!
 //! Data frames: `id: u64, length: u32, bytes`, little endian; a length of 0 ends the transfer.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -17,6 +17,9 @@ pub const CONTROL_PORT: &str = "bulkhead.control";
 pub const DATA_PORT: &str = "bulkhead.data";
 /// Longest run of bytes in one data frame, and in one piece of output.
 pub const CHUNK: usize = 32 * 1024;
+
+/// Longest line over the control port: a piece of output in base64, or the words of a failure.
+const LINE: usize = 1 << 20;
 
 /// Host → guest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,6 +181,19 @@ pub fn send<T: Serialize>(to: &mut impl Write, message: &T) -> io::Result<()> {
     to.write_all(&line)
 }
 
+/// Reads one line into `line`; false at the end of the stream.
+///
+/// # Errors
+/// The port is gone, or the line is longer than any message: who sends such a thing is not the agent any more.
+pub fn read_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    let read = from.take(LINE as u64).read_until(b'\n', line)?;
+    if read == LINE && line.last() != Some(&b'\n') {
+        return Err(io::Error::other(format!("a line is longer than {LINE} bytes")));
+    }
+    Ok(read > 0)
+}
+
 /// Reads one message from a line; `None` for a line that is not one (noise from before the other end was there).
 #[must_use]
 pub fn parse<T: DeserializeOwned>(line: &[u8]) -> Option<T> {
@@ -217,6 +233,8 @@ pub fn read_frame(from: &mut impl Read) -> io::Result<(u64, Vec<u8>)> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::BufReader;
+
     use super::*;
     use rstest::rstest;
 
@@ -245,6 +263,17 @@ mod tests {
         assert!(!Exit::Code(1).success());
         assert!(!Exit::Signal(0).success());
         assert_eq!(Exit::Signal(9).to_string(), "SIGKILL");
+    }
+
+    #[test]
+    fn lines_are_read_one_by_one_and_an_endless_one_is_refused() {
+        let (mut from, mut line) = (&b"one\ntwo"[..], Vec::new());
+        assert!(read_line(&mut from, &mut line).unwrap());
+        assert_eq!(line, b"one\n");
+        assert!(read_line(&mut from, &mut line).unwrap());
+        assert_eq!(line, b"two");
+        assert!(!read_line(&mut from, &mut line).unwrap());
+        assert!(read_line(&mut BufReader::new(io::repeat(b'x')), &mut line).is_err());
     }
 
     #[test]

@@ -121,9 +121,9 @@ pub struct Run {
     /// The directory in which each run leaves its records and reports. Default: runs/ in the current directory.
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub store: PathBuf,
-    /// Print progress as JSON lines on standard output instead of words for people on standard error.
-    #[arg(long, hide = true)]
-    pub progress_json: bool,
+    /// Send the record as it grows, and progress, as frames on standard output.
+    #[arg(long, hide = true, requires = "record")]
+    pub frames: bool,
     /// Write the record of the one selected case to exactly this directory.
     #[arg(long, value_name = "DIR", hide = true)]
     pub record: Option<PathBuf>,

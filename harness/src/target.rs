@@ -1,6 +1,9 @@
 //! One case → a record on disk, on this machine or in a throwaway VM.
 
+pub mod forward;
+pub mod frame;
 pub mod host;
+pub mod receive;
 pub mod vm;
 
 use std::path::Path;

@@ -4,6 +4,7 @@ mod select;
 mod vms;
 
 use std::fs;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use crate::exit_code::ExitCode;
 use crate::record::event::EndReason;
 use crate::report::{Judged, TROUBLE, exit_code, report};
 use crate::run::recorder::chain;
+use crate::target::forward::Forward;
 use crate::target::host::HostError;
 use crate::target::{self, Case};
 
@@ -59,7 +61,7 @@ fn select_and_run(arguments: &Run) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::NothingRan);
     }
     if let Some(record) = &arguments.record {
-        return one(&cases, record, arguments.progress_json);
+        return one(&cases, record, arguments.frames);
     }
     fs::create_dir_all(&arguments.store)
         .with_context(|| format!("cannot make {}", arguments.store.display()))?;
@@ -94,20 +96,25 @@ fn select_and_run(arguments: &Run) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-/// One case with its record at a given place: how the program runs inside a throwaway VM.
-fn one(cases: &[Case], record: &Path, progress_json: bool) -> anyhow::Result<ExitCode> {
+/// One case with its record at a given place: how the program runs inside a throwaway VM. With `frames`, the record goes
+/// out as it grows, and who gets it judges it.
+fn one(cases: &[Case], record: &Path, frames: bool) -> anyhow::Result<ExitCode> {
     let [case] = cases else {
         bail!("--record takes exactly one case: name one scenario, and --twins none or one twin");
     };
-    let mut last = Instant::now();
-    let ran = target::host::run_case(case, record, &mut |progress| {
-        if progress_json && last.elapsed().as_millis() >= 200 {
-            last = Instant::now();
-            if let Ok(line) = serde_json::to_string(progress) {
-                println!("{line}");
-            }
+    if frames {
+        let mut out = fs::File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+        let (ran, sent) = Forward::while_running(record, &mut out, |forward| {
+            target::host::run_case(case, record, &mut |progress| forward.progress(progress))
+        });
+        let ran = ran?;
+        if !ran.left.is_empty() {
+            eprintln!("cleanup is not proven: {}", ran.left.join("; "));
         }
-    })?;
+        sent.context("the record could not be sent")?;
+        return ran.store.map_or(Ok(ExitCode::Passed), |error| Err(error.into()));
+    }
+    let ran = target::host::run_case(case, record, &mut |_| {})?;
     let judged = ended(case, record, Ok(ran));
     exit_code(&report(vec![judged], Vec::new(), Duration::ZERO, None))
 }

@@ -11,17 +11,17 @@ use super::store::{EVENTS, HEAD, SAMPLES, StoreError};
 use super::{CaseId, Head, Record, SCHEMA, Samples, Stamped};
 
 /// What is read of a file at most: a record may come from anywhere, and a damaged or forged one must not cost gigabytes.
-struct Bounds {
-    line: u64,
-    file: u64,
+pub(crate) struct Bounds {
+    pub(crate) line: u64,
+    pub(crate) file: u64,
 }
 
 /// A head holds the text of its scenario and the plan.
 const HEAD_BYTES: u64 = 16 << 20;
 /// The longest lines are dumps of `oomctl`.
-const EVENT_BOUNDS: Bounds = Bounds { line: 4 << 20, file: 64 << 20 };
+pub(crate) const EVENT_BOUNDS: Bounds = Bounds { line: 4 << 20, file: 64 << 20 };
 /// A row of some hundred columns ten times a second: a run of hours.
-const SAMPLE_BOUNDS: Bounds = Bounds { line: 1 << 20, file: 256 << 20 };
+pub(crate) const SAMPLE_BOUNDS: Bounds = Bounds { line: 1 << 20, file: 256 << 20 };
 /// A value takes sixteen bytes in memory and may take two in the file.
 const VALUES: usize = 32 << 20;
 

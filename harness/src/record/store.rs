@@ -7,10 +7,10 @@ use std::sync::Mutex;
 
 use super::{Head, SCHEMA, Stamped};
 
-pub(super) const HEAD: &str = "record.json";
+pub(crate) const HEAD: &str = "record.json";
 pub(crate) const EVENTS: &str = "events.jsonl";
-pub(super) const SAMPLES: &str = "samples.jsonl";
-const KMSG: &str = "kmsg.log";
+pub(crate) const SAMPLES: &str = "samples.jsonl";
+pub(crate) const KMSG: &str = "kmsg.log";
 
 /// Why a record could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +142,20 @@ impl Store {
         header.push(b'\n');
         file.write_all(&header).map_err(io_error("write", &path))?;
         Ok(file)
+    }
+
+    /// Creates a file of the record for bytes that are written as they come.
+    ///
+    /// # Errors
+    /// When it is there already or cannot be created.
+    pub(crate) fn raw(&self, name: &str) -> Result<File, StoreError> {
+        let path = self.dir.join(name);
+        File::create_new(&path).map_err(io_error("create", &path))
+    }
+
+    /// Why such a file could not be written.
+    pub(crate) fn unwritten(&self, name: &str, error: io::Error) -> StoreError {
+        io_error("write", &self.dir.join(name))(error)
     }
 
     /// Creates the file for the kernel log as read.

@@ -1,4 +1,4 @@
-//! Runs a case in a throwaway VM: a pristine clone, the same program inside it, and its record brought back.
+//! Runs a case in a throwaway VM: a pristine clone, the same program inside it, and its record as that sends it.
 
 use std::fs;
 use std::io;
@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use ci::{Accelerator, CloneOptions, Command, Exit, Lab, Stream, Vm, VmError};
 
-use super::{Case, write_end};
-use crate::record::event::EndReason;
-use crate::record::store::{Store, StoreError};
-use crate::record::{Event, GuestFacts, Head, Record, Stamped};
+use super::Case;
+use super::receive::{Receiver, Seen};
+use crate::record::store::StoreError;
+use crate::record::{Event, GuestFacts, Head};
 use crate::run::progress::Progress;
+use crate::run::recorder::chain;
 use crate::scenario::requires::SwapNeed;
 
 /// Where the programs and scenarios lie in the guest.
@@ -23,10 +24,12 @@ const RECORD: &str = "/run/bulkhead-record";
 const SWAP: &str = "/dev/vdc";
 /// Time beyond the scenario's own deadline after which the guest counts as hung.
 const GRACE: Duration = Duration::from_secs(60);
+/// Kept of what the program inside says for people.
+const SAID_BYTES: usize = 64 << 10;
 /// Lines of console kept when a machine is lost.
 const CONSOLE_LINES: usize = 40;
 
-/// Why a case could not be run in a VM. The machine's own failures are no errors: they are in the record.
+/// Why no case can be run in a VM.
 #[derive(Debug, thiserror::Error)]
 pub enum VmTargetError {
     /// A file for the guest could not be made.
@@ -38,9 +41,6 @@ pub enum VmTargetError {
         #[source]
         source: io::Error,
     },
-    /// The record cannot be written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// What goes into every clone: the programs and the scenario files, as one tar.
@@ -102,33 +102,46 @@ impl Bundle {
 /// Runs one case in a clone and leaves its record in `dir`.
 ///
 /// # Errors
-/// When the record cannot be written here. A VM that panics, hangs or vanishes leaves a record that says so.
+/// When the record cannot be written here. A VM that panics, hangs or vanishes leaves a record of what it saw up to then.
 pub fn run_case(
     lab: &Lab,
     bundle: &Bundle,
     case: &Case,
     dir: &Path,
     on: &mut dyn FnMut(&Progress),
-) -> Result<(), VmTargetError> {
+) -> Result<(), StoreError> {
     let head = head(lab, case);
     let options = CloneOptions { files: Some(bundle.tar()), ..CloneOptions::new(head.id().dir_name()) };
-    let lost = |what: String, console: String| EndReason::MachineLost { what, console };
-    let vm = match lab.spawn(&options) {
-        Ok(vm) => vm,
+    let receiver = Receiver::begin(dir, head)?;
+    match lab.spawn(&options) {
+        Ok(vm) => run_inside(&vm, case, receiver, on),
         Err(error) => {
-            let what =
-                format!("trouble of the VM, not of the scenario: {}", crate::run::recorder::chain(&error));
-            return Ok(write_end(dir, &head, lost(what, String::new()))?);
+            let lost = format!("trouble of the VM, not of the scenario: {}", chain(&error));
+            receiver.end(Seen { lost: Some(lost), ..Seen::default() })
         }
-    };
-    match drive(&vm, case, dir, &head, on) {
-        Ok(()) => Ok(()),
-        Err(Drive::Vm(error)) => {
-            let what = crate::run::recorder::chain(&error);
-            Ok(write_end(dir, &head, lost(what, vm.console_tail(CONSOLE_LINES)))?)
-        }
-        Err(Drive::Store(error)) => Err(error.into()),
     }
+}
+
+/// Runs one case in a clone that holds a bundle, up to the end of its record.
+///
+/// # Errors
+/// When the record cannot be written here.
+pub fn run_inside(
+    vm: &Vm,
+    case: &Case,
+    mut receiver: Receiver,
+    on: &mut dyn FnMut(&Progress),
+) -> Result<(), StoreError> {
+    let mut seen = Seen::default();
+    let before = vm.host_share();
+    match drive(vm, case, &mut receiver, &mut seen.trouble, on) {
+        Ok(lost) => seen.lost = lost,
+        Err(error) => seen.lost = Some(chain(&error)),
+    }
+    seen.waited_percent =
+        before.zip(vm.host_share()).and_then(|(before, after)| after.waited_percent_since(&before));
+    seen.console = vm.console_tail(CONSOLE_LINES);
+    receiver.end(seen)
 }
 
 /// The head of a case's record, as far as it is known out here.
@@ -146,50 +159,33 @@ fn accelerator(lab: &Lab) -> &'static str {
     }
 }
 
-enum Drive {
-    Vm(VmError),
-    Store(StoreError),
-}
-
-impl From<VmError> for Drive {
-    fn from(error: VmError) -> Self {
-        Self::Vm(error)
-    }
-}
-
-fn drive(vm: &Vm, case: &Case, dir: &Path, head: &Head, on: &mut dyn FnMut(&Progress)) -> Result<(), Drive> {
-    let trouble = provide(vm, case)?;
+/// Runs the half inside to its end; returns how that ended when it was not as it should.
+fn drive(
+    vm: &Vm,
+    case: &Case,
+    receiver: &mut Receiver,
+    trouble: &mut Vec<Event>,
+    on: &mut dyn FnMut(&Progress),
+) -> Result<Option<String>, VmError> {
+    *trouble = provide(vm, case)?;
     let command = Command::new(format!("{INSIDE}/bulkhead"))
-        .args(["run", "--on", "host", "--progress-json", "--record", RECORD, "--twins"])
+        .args(["run", "--on", "host", "--frames", "--record", RECORD, "--twins"])
         .arg(case.twin.as_deref().unwrap_or("none"))
         .arg(format!("{INSIDE}/scenarios/{}.toml", case.scenario.id))
         .timeout(case.scenario.deadline.duration() + GRACE);
-    let mut lines = Lines::default();
     let mut said = String::new();
-    let before = vm.host_share();
     let exit = vm.exec(&command, &mut |stream, bytes| match stream {
-        Stream::Stdout => lines.feed(bytes, |line| {
-            if let Ok(progress) = serde_json::from_slice::<Progress>(line) {
-                on(&progress);
-            }
-        }),
-        Stream::Stderr => said += &String::from_utf8_lossy(bytes),
+        Stream::Stdout => receiver.feed(bytes, on),
+        Stream::Stderr if said.len() < SAID_BYTES => said += &String::from_utf8_lossy(bytes),
+        Stream::Stderr => {}
     })?;
-    let fetched = vm.fetch(Path::new(RECORD), dir);
-    if let (Err(_), false) = (&fetched, dir.join("record.json").exists()) {
-        // The program inside did not even begin a record: its own words are all there is.
-        let what = match exit {
-            Exit::Code(code) => format!("the program inside ended with {code}: {}", said.trim()),
-            Exit::Signal(signal) => {
-                format!("the program inside was killed by signal {signal}: {}", said.trim())
-            }
-        };
-        let reason = EndReason::MachineLost { what, console: vm.console_tail(CONSOLE_LINES) };
-        return write_end(dir, head, reason).map_err(Drive::Store);
-    }
-    fetched?;
-    let waited = before.zip(vm.host_share()).and_then(|(before, after)| after.waited_percent_since(&before));
-    add_outside(dir, head, waited, &trouble).map_err(Drive::Store)
+    Ok(match exit {
+        Exit::Code(0) => None,
+        Exit::Code(code) => Some(format!("the program inside ended with {code}: {}", said.trim())),
+        Exit::Signal(signal) => {
+            Some(format!("the program inside was killed by signal {signal}: {}", said.trim()))
+        }
+    })
 }
 
 /// Gives the machine what the scenario requires of it: a VM can. Returns what it would not take, and why; whether the
@@ -218,52 +214,4 @@ fn provide(vm: &Vm, case: &Case) -> Result<Vec<Event>, VmError> {
         run(format!("systemctl start {unit}"), Command::new("systemctl").arg("start").arg(unit.to_string()))?;
     }
     Ok(trouble)
-}
-
-/// The record was written inside; which guest it was, and what went wrong before, is known out here.
-fn add_outside(
-    dir: &Path,
-    head: &Head,
-    waited_percent: Option<u64>,
-    trouble: &[Event],
-) -> Result<(), StoreError> {
-    let mut inside = Record::load(dir)?.head;
-    inside.case.clone_from(&head.case);
-    inside.guest = head.guest.clone().map(|guest| GuestFacts { waited_percent, ..guest });
-    let store = Store::reopen(dir)?;
-    for event in trouble {
-        store.append(&Stamped { at_us: 0, event: event.clone() })?;
-    }
-    store.write_head(&inside)
-}
-
-/// Cuts a byte stream into lines.
-#[derive(Default)]
-struct Lines {
-    rest: Vec<u8>,
-}
-
-impl Lines {
-    fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8])) {
-        self.rest.extend_from_slice(bytes);
-        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.rest.drain(..=end).collect();
-            each(&line[..end]);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_whole_however_the_bytes_arrive() {
-        let mut lines = Lines::default();
-        let mut seen = Vec::new();
-        for part in [&b"on"[..], b"e\ntw", b"o\n", b"three"] {
-            lines.feed(part, |line| seen.push(String::from_utf8_lossy(line).into_owned()));
-        }
-        assert_eq!(seen, ["one", "two"]);
-    }
 }
