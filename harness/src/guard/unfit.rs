@@ -25,8 +25,8 @@ pub enum Unfit {
     NotUnified(Hierarchy),
     /// The hierarchy counts events only where they happen.
     #[error(
-        "/sys/fs/cgroup is mounted with memory_localevents, so a slice does not count the kills below it: boot \
-         without that option, or `mount -o remount,nsdelegate,memory_recursiveprot /sys/fs/cgroup`"
+        "/sys/fs/cgroup is mounted with memory_localevents, so a slice does not count the kills below it: \
+         `mount -o remount,nsdelegate,memory_recursiveprot cgroup2 /sys/fs/cgroup`"
     )]
     LocalEvents,
     /// Nobody counts memory.
