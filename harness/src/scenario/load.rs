@@ -21,12 +21,7 @@ pub enum LoadError {
     #[error("{0}")]
     Invalid(Invalid),
     /// Two files have the same name, which is the id of both.
-    #[error(
-        "two scenarios are called `{id}`: {} and {}; their records and reports could not be told apart: rename one, or \
-         select one",
-        first.display(),
-        second.display()
-    )]
+    #[error("{}", twice(id, first, second))]
     Twice {
         /// The id.
         id: String,
@@ -56,6 +51,18 @@ impl LoadError {
             Self::Read { .. } | Self::Twice { .. } | Self::Unknown { .. } => &[],
         }
     }
+}
+
+fn twice(id: &str, first: &Path, second: &Path) -> String {
+    if first == second {
+        return format!("{} is selected twice: name it once, `run --runs 2` runs it twice", first.display());
+    }
+    format!(
+        "two scenarios are called `{id}`: {} and {}; their records and reports could not be told apart: rename one, or \
+         select one",
+        first.display(),
+        second.display()
+    )
 }
 
 fn did_you_mean(near: Option<&str>) -> String {
@@ -180,7 +187,11 @@ mod tests {
         let error = load_all(&paths).unwrap_err().to_string();
         assert!(error.starts_with("two scenarios are called `same`: "), "{error}");
         assert!(paths.iter().all(|path| error.contains(&path.display().to_string())), "{error}");
-        assert!(load_all(&[&paths[0], &paths[0]]).is_err(), "the same file twice");
+        let same = load_all(&[&paths[0], &paths[0]]).unwrap_err().to_string();
+        assert!(
+            same.ends_with("a/same.toml is selected twice: name it once, `run --runs 2` runs it twice"),
+            "{same}"
+        );
     }
 
     #[test]
