@@ -102,6 +102,15 @@ pub fn execute(
 ) -> Outcome {
     let recorder = Arc::new(Recorder::new(store));
     recorder.record(Event::Phase { phase: Mark::Setup });
+    // Heard until everything is undone: from the second signal on nothing else is waited for.
+    let listener = match block_signals().and_then(|_| Listener::start()) {
+        Ok(listener) => listener,
+        Err(error) => {
+            let reason = format!("signals cannot be heard: {error}");
+            recorder.record(Event::Ended { reason: EndReason::SetupFailed { reason: reason.clone() } });
+            return finish(&recorder, EndReason::SetupFailed { reason }, Vec::new());
+        }
+    };
     let before = cleanup::Before::read(paths);
     let home = shelter::home();
     let mut undo = match Undo::begin(&paths.state, &plan.run) {
@@ -110,16 +119,6 @@ pub fn execute(
             let reason = format!("{}: {error}", paths.state.display());
             recorder.record(Event::Ended { reason: EndReason::SetupFailed { reason: reason.clone() } });
             return finish(&recorder, EndReason::SetupFailed { reason }, Vec::new());
-        }
-    };
-    // Heard until everything is undone: from the second signal on nothing else is waited for.
-    let listener = match block_signals().and_then(|_| Listener::start()) {
-        Ok(listener) => listener,
-        Err(error) => {
-            let reason = format!("signals cannot be heard: {error}");
-            recorder.record(Event::Ended { reason: EndReason::SetupFailed { reason: reason.clone() } });
-            let left = cleanup::run(paths, systemd, undo, &before);
-            return finish(&recorder, EndReason::SetupFailed { reason }, left);
         }
     };
     let asked = listener.asked();
