@@ -157,7 +157,7 @@ mod tests {
     use rstest::rstest;
 
     use crate::guard::{self, HostPolicy, Refusal};
-    use crate::host::HostFacts;
+    use crate::host::{Disk, HostFacts};
     use crate::plan::{Plan, plan};
     use crate::scenario::Scenario;
 
@@ -169,6 +169,7 @@ mod tests {
             memory_total: Some(8 << 30),
             memory_available: Some(8 << 30),
             panic_on_oom: Some(0),
+            data_disk: Some(Disk { total: u64::MAX, free: u64::MAX }),
             ..HostFacts::default()
         }
     }

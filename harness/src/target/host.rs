@@ -47,7 +47,7 @@ impl HostError {
     /// Whether no case at all can be run here.
     #[must_use]
     pub fn is_of_the_machine(&self) -> bool {
-        matches!(self, Self::Systemd(_) | Self::Policy(_) | Self::Programs(_))
+        matches!(self, Self::Unfit(_) | Self::Systemd(_) | Self::Policy(_) | Self::Programs(_))
     }
 }
 

@@ -169,6 +169,7 @@ impl Receiver {
     /// Of the head, the guest knows the machine and the plan made for it. Which case it is was known before.
     fn head(&mut self, content: &[u8]) -> Result<(), Unfit> {
         let inside: Head = serde_json::from_slice(content).map_err(|error| Unfit::guest("head", &error))?;
+        self.head.minor = inside.minor;
         self.head.plan = inside.plan;
         self.head.host = inside.host;
         self.store.write_head(&self.head).map_err(Unfit::Store)

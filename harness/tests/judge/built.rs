@@ -224,7 +224,7 @@ impl Run {
         match end {
             Some(end) => self.add(DEATH, Event::ActorEnded { actor: "hog".into(), end }),
             None => {
-                self.add(6_500_000, Event::ActorAlive { actor: "hog".into(), pid: HOG, state: Some('S') })
+                self.add(6_500_000, Event::ActorAlive { actor: "hog".into(), pid: HOG, state: Some('S') });
             }
         }
         let state = if end.is_some() { "dead" } else { "running" };
