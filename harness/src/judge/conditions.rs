@@ -10,9 +10,9 @@ use reports::report::{Finding, Kill};
 use reports::units;
 
 use super::attribution::SOME_WERE_KILLED;
-use super::{View, found};
+use super::{View, found, is_below};
 use crate::plan::claim::Claim;
-use crate::plan::{PlannedActor, SwapNeed};
+use crate::plan::{PlannedActor, PlannedUnit, SwapNeed};
 use crate::record::Event;
 use crate::record::event::{ActorEnd, Mark, When};
 
@@ -157,7 +157,9 @@ fn changed_limits(view: &View<'_>) -> Vec<String> {
             let now = later.iter().filter_map(|reading| reading.get(file)).find(|now| *now != then)?;
             Some(format!("{file} of {cgroup} was {then} before the stress and {now} after it"))
         });
-        let gone = || view.plan.cgroups.iter().any(|unit| unit.name == *cgroup && is_gone(view, &unit.unit));
+        // By name, or by the path of what it went down with.
+        let in_it = |unit: &PlannedUnit| unit.name == *cgroup || is_below(cgroup, &unit.cgroup);
+        let gone = || view.plan.cgroups.iter().any(|unit| in_it(unit) && is_gone(view, &unit.unit));
         match moved {
             Some(moved) => words.push(moved),
             None if view.reads_again() && !again.contains(cgroup) && !first.is_empty() && !gone() => {

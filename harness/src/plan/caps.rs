@@ -339,6 +339,6 @@ mod tests {
     fn what_is_larger_than_any_machine_is_refused_and_never_wraps(#[case] body: String) {
         let plan = planned("pressure", &body);
         let decision = guard::admit(&plan, &machine(), &HostPolicy::default());
-        assert!(matches!(decision, Err(Refusal::Memory { .. })), "{decision:?}");
+        assert!(matches!(decision, Err(Refusal::Memory { .. } | Refusal::Disk { .. })), "{decision:?}");
     }
 }
