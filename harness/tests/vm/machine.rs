@@ -181,8 +181,8 @@ impl Machine {
     /// Everything a run makes that is still there: units, cgroups, processes, journals, files; one a line.
     pub(crate) fn left(&self) -> String {
         self.sh(
-            "systemctl list-units --all --plain --no-legend 'bulkhead*' | grep -v ^bulkhead-agent.service || true
-             find /sys/fs/cgroup -type d -name 'bulkhead*' ! -name bulkhead-agent.service
+            "systemctl list-units --all --plain --no-legend 'bulkhead*' '*bulkhead_*' | grep -v ^bulkhead-agent.service || true
+             find /sys/fs/cgroup -type d \\( -name 'bulkhead*' -o -name '*bulkhead_*' \\) ! -name bulkhead-agent.service
              pgrep -al 'balloon|bystander|bulkhead' || true
              find /run/bulkhead /var/lib/bulkhead /run/systemd/transient -mindepth 1 -name '*' 2>/dev/null || true",
         )

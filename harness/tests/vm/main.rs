@@ -6,5 +6,6 @@ mod attribution;
 mod ends;
 mod guards;
 mod guests;
+mod harmless;
 mod machine;
 mod placing;

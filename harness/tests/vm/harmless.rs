@@ -1,0 +1,98 @@
+//! What a run did not make is as it was, whatever the run is called, however it ends, and whoever else runs.
+
+use ci::Exit;
+use harness::exit_code::ExitCode;
+use harness::record::event::Mark;
+use nix::sys::signal::Signal;
+
+use crate::machine::Machine;
+
+const SCENARIO: &str = "below-a-slice-of-the-machine";
+
+/// Somebody's work, in a slice of the very name that the scenario's `[cgroup.agents]` in `workspace.slice` suggests.
+const WORK: &str = "
+    printf '[Service]\\nSlice=workspace-agents.slice\\nExecStart=/bin/sleep 600\\n' >/etc/systemd/system/precious.service
+    systemctl daemon-reload
+    systemctl start precious.service";
+const HOW_IT_IS: &str =
+    "systemctl show -p MainPID,InvocationID,ActiveState precious.service workspace-agents.slice
+    kill -0 $(systemctl show -P MainPID precious.service) && echo alive";
+
+#[test]
+fn somebodys_work_in_the_same_slice_outlives_a_run() {
+    let machine = Machine::new("harmless");
+    machine.sh(WORK);
+    let before = machine.sh(HOW_IT_IS);
+    let run = machine.start(SCENARIO);
+    run.reaches(Mark::Climb);
+    // 5 % above the scenario's 128 MiB: the harness's own cap holds there, too.
+    let cap = machine.sh("cat /sys/fs/cgroup/workspace.slice/workspace-bulkhead_r*.slice/memory.max");
+    assert_eq!(cap.parse::<u64>().ok(), Some(((128 << 20) / 100 * 105) & !0xfff));
+    let (code, judged) = run.end();
+    assert_eq!(code, ExitCode::Passed, "{:#?}", judged.judgement);
+    judged.assert_clean();
+    assert_eq!(machine.left(), "");
+    assert_eq!(machine.sh(HOW_IT_IS), before);
+}
+
+#[test]
+fn somebodys_work_in_the_same_slice_outlives_a_recovery() {
+    let machine = Machine::new("harmless-recovery");
+    machine.sh(WORK);
+    let before = machine.sh(HOW_IT_IS);
+    let run = machine.start(SCENARIO);
+    run.reaches(Mark::Climb);
+    run.signal(Signal::SIGKILL);
+    assert_eq!(run.wait().0, Exit::Signal(9));
+    let (code, words) = machine.bulkhead(&["recover"]);
+    assert_eq!(code, ExitCode::Passed, "{words}");
+    assert_eq!(machine.left(), "", "{words}");
+    assert_eq!(machine.sh(HOW_IT_IS), before);
+}
+
+#[test]
+fn a_slice_that_came_along_with_a_run_is_down_again() {
+    let machine = Machine::new("implicit");
+    let state = "systemctl show -P ActiveState workspace.slice; ls -d /sys/fs/cgroup/workspace.slice || true";
+    let before = machine.sh(state);
+    assert!(before.starts_with("inactive"), "{before}");
+    let run = machine.start(SCENARIO);
+    run.reaches(Mark::Climb);
+    assert!(machine.sh(state).starts_with("active"));
+    let (_, judged) = run.end();
+    judged.assert_clean();
+    assert_eq!(machine.sh(state), before);
+}
+
+#[test]
+fn a_second_run_is_refused_and_a_recovery_leaves_the_first_alone() {
+    let machine = Machine::new("second");
+    let run = machine.start("climbs-slowly");
+    run.reaches(Mark::Climb);
+    let file = "/opt/bulkhead/scenarios/dies-at-its-cap.toml";
+    let (code, words) =
+        machine.bulkhead(&["run", "--on", "host", "--record", "/run/second", "--twins", "none", file]);
+    assert_eq!(code, ExitCode::Guarded, "{words}");
+    let told = format!("(pid {}) is under way on this machine", run.pid());
+    assert!(words.contains(&told), "{words}");
+    let (code, words) = machine.bulkhead(&["recover"]);
+    assert_eq!(code, ExitCode::Guarded, "{words}");
+    assert!(words.contains(&told) || words.contains("is under way and was not touched"), "{words}");
+    let (code, judged) = run.end();
+    assert_eq!(code, ExitCode::Passed, "{:#?}", judged.judgement);
+    judged.assert_clean();
+    assert_eq!(machine.left(), "");
+}
+
+#[test]
+fn a_run_whose_bus_dies_still_takes_everything_down() {
+    let machine = Machine::new("bus");
+    let run = machine.start("climbs-slowly");
+    run.reaches(Mark::Climb);
+    machine.sh("systemctl kill --signal=SIGKILL dbus.service");
+    let (code, judged) = run.end();
+    // dbus.service is protected, and is not the same process any more.
+    assert_eq!(code, ExitCode::Failed, "{:#?}", judged.judgement);
+    judged.assert_clean();
+    assert_eq!(machine.left(), "");
+}
