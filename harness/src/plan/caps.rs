@@ -23,6 +23,8 @@ const BALLOON: u64 = 4 << 20;
 const PROCESS: u64 = 1 << 20;
 /// One more thread.
 const THREAD: u64 = 64 << 10;
+/// The least cap there is.
+const PAGE: u64 = 4096;
 /// What the scenario's own earlyoom may use: it locks all it maps.
 pub(super) const EARLYOOM: u64 = 64 << 20;
 /// What a fresh login over ssh takes at both its ends: processes that no unit of the run holds.
@@ -55,7 +57,8 @@ impl Load {
     fn cap(self) -> u64 {
         let with_margin = (self.stress / 100).saturating_mul(OUTER_PERCENT);
         let least = self.stress.saturating_add(self.programs);
-        page_rounded(with_margin.max(least).saturating_add(self.beside))
+        // systemd takes no cap of 0: a slice that nothing hangs in gets a page.
+        page_rounded(with_margin.max(least).saturating_add(self.beside)).max(PAGE)
     }
 }
 
@@ -295,7 +298,9 @@ mod tests {
         let [outer] = &*plan.outer else { panic!("{:?}", plan.outer) };
         assert_eq!(outer.cgroup, "/workspace.slice/workspace-bulkhead_r5n17otgu92.slice");
         assert_eq!(Plan::cap_of(outer), Some((105 + 16) * MIB));
-        assert_eq!(plan.most_memory(), Some((105 + 16) * MIB));
+        // Nothing hangs in the slice of the run itself: systemd takes no cap of 0, so it has a page.
+        assert_eq!(Plan::cap_of(&plan.slice), Some(4096));
+        assert_eq!(plan.most_memory(), Some((105 + 16) * MIB + 4096));
         let units: Vec<_> = plan.cgroups.iter().map(|unit| (&*unit.unit, &*unit.slice)).collect();
         assert_eq!(
             units,
