@@ -63,7 +63,7 @@ pub use error::LabError;
 pub use event::{Event, Listener};
 pub use guest::{Guest, UnknownGuest};
 pub use lab::{CloneOptions, Lab};
-pub use qemu::Accelerator;
+pub use qemu::{Accelerator, MACHINE_BYTES};
 pub use qmp::QmpError;
 pub use vm::{Command, HostShare, PULSE_DEADLINE, Running, Vm, VmError};
 pub use wire::{Exit, Stream};

@@ -9,6 +9,9 @@ pub(crate) use version::Version;
 
 /// Guest RAM. Policies for larger machines run as a scale model.
 pub(crate) const MEMORY_BYTES: u64 = 2 << 30;
+/// What a machine may come to take of its host's memory: its RAM, and what QEMU needs for itself, most of it for translated
+/// code and what its disks have in flight.
+pub const MACHINE_BYTES: u64 = MEMORY_BYTES + (256 << 20);
 /// Size of the disk that a tar travels on. The guest learns a disk's size once, before the template is frozen, so it
 /// is the same in every clone; the file is sparse.
 pub(crate) const FILES_BYTES: u64 = 256 << 20;

@@ -112,7 +112,8 @@ pub struct Run {
     /// Run everything this many times. A scenario that is not the same verdict every time is flaky, and fails.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub runs: u32,
-    /// How many VMs run side by side. Without it, as many as the cores of this machine allow.
+    /// How many VMs run side by side. Without it, as many as the cores of this machine allow; never more than its free
+    /// memory has room for.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: Option<u16>,
     /// Write a report: terminal, json, junit or markdown, to standard output or to a file. May be given often.

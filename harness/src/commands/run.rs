@@ -1,5 +1,6 @@
 //! `bulkhead run`: selection → cases → records → findings → reports.
 
+mod room;
 mod select;
 mod vms;
 
@@ -21,6 +22,7 @@ use crate::run::recorder::chain;
 use crate::target::forward::Forward;
 use crate::target::host::HostError;
 use crate::target::{self, Case};
+use room::NoRoom;
 
 /// What running all cases left behind.
 #[derive(Default)]
@@ -38,8 +40,11 @@ pub(super) fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
         crate::run::block_signals().context("signals could not be blocked")?;
     }
     match select_and_run(arguments) {
-        // The machine cannot, or its owner has not allowed it: that is a guard's answer, not a surprise.
-        Err(error) if matches!(error.downcast_ref(), Some(HostError::Unfit(_) | HostError::Policy(_))) => {
+        // The machine cannot, its owner has not allowed it, or it has no memory left: a guard's answer, not a surprise.
+        Err(error)
+            if error.is::<NoRoom>()
+                || matches!(error.downcast_ref(), Some(HostError::Unfit(_) | HostError::Policy(_))) =>
+        {
             eprintln!("refused: {error:#}");
             Ok(ExitCode::Guarded)
         }

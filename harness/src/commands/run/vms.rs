@@ -12,9 +12,11 @@ use ci::{Event, Guest, Lab};
 use reports::outcome::Verdict;
 
 use super::Outcome;
+use super::room::Room;
 use crate::cli::{GuestChoice, Run};
 use crate::display::Display;
 use crate::record::event::EndReason;
+use crate::record::store::StoreError;
 use crate::record::{CaseId, Event as Recorded, GuestFacts};
 use crate::report::Judged;
 use crate::run::progress::Progress;
@@ -34,6 +36,10 @@ pub(super) fn guests(choice: GuestChoice) -> Vec<Guest> {
 /// Where trouble that belongs to no case is noted, from whichever thread.
 type Trouble = Mutex<Vec<String>>;
 
+fn note(trouble: &Trouble, words: String) {
+    trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(words);
+}
+
 pub(super) fn run(
     arguments: &Run,
     cases: &[Case],
@@ -44,7 +50,15 @@ pub(super) fn run(
     let bundle = Bundle::pack(&files)?;
     let trouble = Trouble::default();
     let mut outcome = Outcome::default();
-    let jobs = arguments.jobs.map_or_else(default_jobs, usize::from);
+    let room = Room::of_this_machine();
+    // Before anything is built or booted.
+    drop(room.take()?);
+    let wanted = arguments.jobs.map_or_else(default_jobs, usize::from);
+    let (jobs, short) = room.jobs(wanted.min(cases.len()));
+    if let Some(words) = short {
+        display.done("memory", &words);
+        note(&trouble, words);
+    }
     let mut unready = None;
     let guests = guests(arguments.guest);
     let mut ready = 0;
@@ -53,7 +67,7 @@ pub(super) fn run(
         match prepare(guest, display, &trouble) {
             Ok(lab) => {
                 ready += 1;
-                let machines = Machines { lab: &lab, bundle: &bundle, dir, display };
+                let machines = Machines { lab: &lab, bundle: &bundle, dir, display, room: &room };
                 machines.run_all(cases, jobs, &mut outcome);
             }
             // The other guest's cases are worth having.
@@ -109,7 +123,7 @@ fn prepare(guest: Guest, display: &Display, trouble: &Trouble) -> anyhow::Result
         Event::BootRetry { why } => {
             let words = format!("{name}: trouble of the VM, not of a scenario; boot tried again: {why}");
             display.done(&name, &words);
-            trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(words);
+            note(trouble, words);
         }
         Event::TemplateReady { cached: false, took, .. } => {
             display.done(&name, &format!("machine ready to clone after {:.1} s", took.as_secs_f64()));
@@ -128,6 +142,7 @@ struct Machines<'a> {
     bundle: &'a Bundle,
     dir: PathBuf,
     display: &'a Display,
+    room: &'a Room,
 }
 
 impl Machines<'_> {
@@ -181,8 +196,7 @@ impl Machines<'_> {
         let id = self.id(case);
         let place = self.dir.join(id.dir_name());
         self.display.doing(&id.name(), "clones a machine");
-        let mut on = |progress: &Progress| self.display.case(&id.name(), progress);
-        let run = || run_case(self.lab, self.bundle, case, &place, &mut on).map_err(|error| chain(&error));
+        let run = || self.in_a_clone(case, &place, &id).map_err(|error| chain(&error));
         let ran = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err("the harness panicked".into()));
         let why = ran.err().unwrap_or_default();
         let mut judged = Judged::read_or(&place, head(self.lab, case), &why);
@@ -191,6 +205,17 @@ impl Machines<'_> {
         }
         self.display.judged(&id.name(), &judged.case);
         judged
+    }
+
+    fn in_a_clone(&self, case: &Case, place: &Path, id: &CaseId) -> Result<(), StoreError> {
+        let mut on = |progress: &Progress| self.display.case(&id.name(), progress);
+        match self.room.take() {
+            Ok(_taken) => run_case(self.lab, self.bundle, case, place, &mut on),
+            Err(no_room) => {
+                let reason = EndReason::Refused { reason: no_room.to_string() };
+                write_end(place, &head(self.lab, case), reason)
+            }
+        }
     }
 
     /// Makes room for a second record of a case, notes in the first that it does not count, and says why.
