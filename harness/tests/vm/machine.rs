@@ -111,6 +111,11 @@ impl Machine {
         Self { vm: lab().spawn(&options).expect("a clone"), _turn: turn }
     }
 
+    /// The machine itself.
+    pub(crate) fn vm(&self) -> &Vm {
+        &self.vm
+    }
+
     /// Runs a script and returns how it ended and all it wrote.
     pub(crate) fn try_sh(&self, script: &str) -> (Exit, String) {
         let (exit, out) = self.vm.output(&Command::sh(script).timeout(PATIENCE)).expect("an answer");

@@ -7,5 +7,6 @@ mod ends;
 mod guards;
 mod guests;
 mod harmless;
+mod lost;
 mod machine;
 mod placing;
