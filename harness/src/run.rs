@@ -129,7 +129,7 @@ pub fn execute(
     recorder.record(Event::Ended { reason: end.clone() });
     recorder.record(Event::Phase { phase: Mark::Cleanup });
     let origin = undo.origin().clone();
-    let mut left = cleanup::run(paths, systemd, undo, &before);
+    let mut left = cleanup::run(paths, systemd, undo, &before, &|| asked.to_hurry());
     left.extend(shelter::leave(systemd, &origin, &paths.cgroups, home.as_deref()));
     recorder.record(Event::Cleanup { left: left.clone() });
     finish(&recorder, end, left)
@@ -152,7 +152,7 @@ fn stress(
     for missing in shelter::take(systemd, undo.origin()) {
         recorder.record(Event::Trouble { step: "shelter".into(), error: missing });
     }
-    let daemons = Daemons::begin(plan, &Journal::of_this_machine(), systemd, recorder);
+    let daemons = Daemons::begin(plan, &Journal::of_this_machine(), recorder);
     let watchers = Watchers::start(plan, paths, recorder);
     let actors = match Actors::set_up(plan, paths, systemd, recorder, undo, asked) {
         Ok(actors) => actors,

@@ -55,12 +55,19 @@ fn memory(root: &Path) -> Option<Memory> {
     })
 }
 
-/// Undoes a run and returns what is left of it; nothing = proven clean.
-pub fn run(paths: &Paths, systemd: &dyn Manager, undo: Undo, before: &Before) -> Vec<String> {
+/// Undoes a run and returns what is left of it; nothing = proven clean. Once `hurry` says so, what is not gone yet is not
+/// waited for.
+pub fn run(
+    paths: &Paths,
+    systemd: &dyn Manager,
+    undo: Undo,
+    before: &Before,
+    hurry: &dyn Fn() -> bool,
+) -> Vec<String> {
     let (run, implicit) = (undo.origin().run().to_owned(), undo.implicit());
     let mut left = undo.unwind(systemd, Some(&paths.cgroups));
-    left.extend(gone(&run, &implicit, &paths.cgroups, systemd, GONE_WITHIN));
-    left.extend(memory_back(paths, before));
+    left.extend(gone(&run, &implicit, &paths.cgroups, systemd, GONE_WITHIN, hurry));
+    left.extend(memory_back(paths, before, hurry));
     left
 }
 
@@ -73,10 +80,11 @@ pub fn gone(
     cgroups: &Path,
     systemd: &dyn Manager,
     within: Duration,
+    hurry: &dyn Fn() -> bool,
 ) -> Vec<String> {
     let shelter = shelter::scope(run);
     let is_left = |name: &str| run_of(name) == Some(run) && name != shelter;
-    patiently(within, || {
+    patiently(within, hurry, || {
         let mut left = Vec::new();
         match systemd.list("") {
             Ok(units) => {
@@ -146,12 +154,12 @@ fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
 }
 
-/// Looks again and again until nothing is left or the time is over, and returns what was left last.
-fn patiently(within: Duration, look: impl Fn() -> Vec<String>) -> Vec<String> {
+/// Looks again and again until nothing is left, the time is over or somebody is in a hurry, and returns what was left last.
+fn patiently(within: Duration, hurry: &dyn Fn() -> bool, look: impl Fn() -> Vec<String>) -> Vec<String> {
     let started = Instant::now();
     loop {
         let left = look();
-        if left.is_empty() || started.elapsed() >= within {
+        if left.is_empty() || started.elapsed() >= within || hurry() {
             return left;
         }
         thread::sleep(LOOK_EVERY);
@@ -165,11 +173,11 @@ pub fn is_populated(cgroup: &Path) -> bool {
         .is_ok_and(|events| events.lines().any(|line| line == "populated 1"))
 }
 
-fn memory_back(paths: &Paths, before: &Before) -> Vec<String> {
+fn memory_back(paths: &Paths, before: &Before, hurry: &dyn Fn() -> bool) -> Vec<String> {
     let Some(then) = before.memory else {
         return vec!["/proc/meminfo could not be read before the run".into()];
     };
-    patiently(BACK_WITHIN, || {
+    patiently(BACK_WITHIN, hurry, || {
         let Some(now) = memory(&paths.root) else {
             return vec!["/proc/meminfo could not be read after the run".into()];
         };
@@ -195,6 +203,14 @@ mod tests {
 
     const RUN: &str = "r5n17otgu92";
 
+    #[test]
+    fn who_is_in_a_hurry_does_not_wait_for_what_is_left() {
+        let began = Instant::now();
+        let left = patiently(GONE_WITHIN, &|| true, || vec!["still there".into()]);
+        assert_eq!(left, ["still there"]);
+        assert!(began.elapsed() < GONE_WITHIN, "it waited");
+    }
+
     fn tree() -> tempfile::TempDir {
         tempfile::tempdir().expect("a temporary directory")
     }
@@ -211,9 +227,12 @@ mod tests {
         } else {
             systemd.start_scope(name, "system.slice", &[7], &[]).expect("started");
         }
-        let left = gone(RUN, &[], tree.path(), &systemd, Duration::ZERO);
+        let left = gone(RUN, &[], tree.path(), &systemd, Duration::ZERO, &|| false);
         assert!(left.contains(&format!("{name} is active")), "{left:?}");
-        assert_eq!(gone("r5n17otgu93", &[], tree.path(), &systemd, Duration::ZERO), Vec::<String>::new());
+        assert_eq!(
+            gone("r5n17otgu93", &[], tree.path(), &systemd, Duration::ZERO, &|| false),
+            Vec::<String>::new()
+        );
     }
 
     #[rstest]
@@ -224,7 +243,7 @@ mod tests {
         let (tree, systemd) = (tree(), Fake::new(257));
         let dir = tree.path().join(cgroup);
         fs::create_dir_all(&dir).expect("made");
-        let left = gone(RUN, &[], tree.path(), &systemd, Duration::ZERO);
+        let left = gone(RUN, &[], tree.path(), &systemd, Duration::ZERO, &|| false);
         assert_eq!(left, [format!("cgroup {} still exists", dir.display())]);
     }
 
@@ -234,7 +253,7 @@ mod tests {
         let scope = shelter::scope(RUN);
         systemd.start_scope(&scope, shelter::SLICE, &[7], &[]).expect("started");
         fs::create_dir_all(tree.path().join(&scope)).expect("made");
-        assert_eq!(gone(RUN, &[], tree.path(), &systemd, Duration::ZERO), Vec::<String>::new());
+        assert_eq!(gone(RUN, &[], tree.path(), &systemd, Duration::ZERO, &|| false), Vec::<String>::new());
     }
 
     #[rstest]
@@ -249,7 +268,7 @@ mod tests {
         let (tree, systemd) = (tree(), Fake::new(257));
         systemd.start_slice("work.slice", &[]).expect("started");
         fs::create_dir_all(tree.path().join("work.slice").join(inside.unwrap_or_default())).expect("made");
-        let found = gone(RUN, &["work.slice".into()], tree.path(), &systemd, Duration::ZERO);
+        let found = gone(RUN, &["work.slice".into()], tree.path(), &systemd, Duration::ZERO, &|| false);
         assert_eq!(found.len(), left, "{found:?}");
         assert_eq!(!systemd.unit("work.slice").expect("known").is_active(), stopped);
     }
@@ -257,7 +276,7 @@ mod tests {
     #[test]
     fn a_machine_that_cannot_be_asked_is_not_proven_clean() {
         let (tree, systemd) = (tree(), Fake::new(257));
-        let left = gone(RUN, &[], &tree.path().join("missing"), &systemd, Duration::ZERO);
+        let left = gone(RUN, &[], &tree.path().join("missing"), &systemd, Duration::ZERO, &|| false);
         assert!(left[0].contains("could not be searched"), "{left:?}");
     }
 
@@ -275,7 +294,7 @@ mod tests {
         }
         let left = undo.unwind(&systemd, Some(tree.path()));
         assert_eq!(left.len(), 1, "{left:?}");
-        let still = gone(RUN, &[], &tree.path().join(RUN), &systemd, Duration::ZERO);
+        let still = gone(RUN, &[], &tree.path().join(RUN), &systemd, Duration::ZERO, &|| false);
         assert_eq!(still, [format!("{name} is active")]);
         assert!(tree.path().join(RUN).join("undo.jsonl").exists());
     }

@@ -57,7 +57,7 @@ struct Started {
 impl Daemons {
     /// Begins to follow: the journal from here on is read afterwards.
     #[must_use]
-    pub fn begin(plan: &Plan, journal: &Journal, systemd: &dyn Manager, recorder: &Recorder) -> Self {
+    pub fn begin(plan: &Plan, journal: &Journal, recorder: &Recorder) -> Self {
         let mut followed = Vec::new();
         if plan.daemons.oomd {
             followed.push(Followed { daemon: "systemd-oomd", unit: OOMD.to_owned(), voice: Voice::Systemd });
@@ -73,10 +73,7 @@ impl Daemons {
             journal.begin(&plan.run).map_err(|error| recorder.trouble("journal", &error)).ok()
         };
         let earlyoom = earlyoom.map(|plan| Started { plan, started_us: None, stopped: false });
-        let mut daemons =
-            Self { stretch, followed, oomd: plan.daemons.oomd, earlyoom, told: BTreeSet::new() };
-        daemons.listen(systemd, recorder);
-        daemons
+        Self { stretch, followed, oomd: plan.daemons.oomd, earlyoom, told: BTreeSet::new() }
     }
 
     /// Records which of the running daemons cannot be heard, each reason once.

@@ -85,7 +85,7 @@ fn undo_journal(
         Ok(undo) => {
             let implicit = if holds_machine { undo.implicit() } else { Vec::new() };
             found.left.extend(undo.unwind(systemd, holds_machine.then_some(&paths.cgroups)));
-            found.left.extend(gone(&run, &implicit, &paths.cgroups, systemd, patience));
+            found.left.extend(gone(&run, &implicit, &paths.cgroups, systemd, patience, &|| false));
             found.undone.push(run);
         }
         // Undone by somebody else since it was listed.
