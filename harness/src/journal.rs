@@ -149,7 +149,8 @@ impl Stretch {
         let mut arguments = vec![
             "--output=json".to_owned(),
             "--all".to_owned(),
-            format!("--after-cursor={}", self.cursor),
+            // Not `--after-cursor`: with matches, systemd 252 skips the first entry that fits, whether or not it is that one.
+            format!("--cursor={}", self.cursor),
             format!("SYSLOG_IDENTIFIER={IDENTIFIER}"),
             "+".to_owned(),
             "_TRANSPORT=driver".to_owned(),
@@ -170,9 +171,10 @@ impl Stretch {
                     begun |= words == self.words(Edge::Begin);
                     ended |= words == self.words(Edge::End);
                 }
-                Some(Entry::Suppressed { unit, words }) => reading.suppressed.push((unit, words)),
-                Some(Entry::Line(line)) => reading.lines.push(line),
-                Some(Entry::Other) => {}
+                // The entry at the cursor is older than the run.
+                Some(Entry::Suppressed { unit, words }) if begun => reading.suppressed.push((unit, words)),
+                Some(Entry::Line(line)) if begun => reading.lines.push(line),
+                Some(Entry::Suppressed { .. } | Entry::Line(_) | Entry::Other) => {}
                 None => reading.unreadable += 1,
             }
         }
@@ -241,6 +243,16 @@ mod tests {
         }
     }
 
+    /// The cursor stands at an entry that is older than the run, and it may be one of the unit's.
+    #[test]
+    fn what_was_logged_before_the_run_is_not_the_runs() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let script = format!("{LINE}{}{}", entry("run r1 begins"), entry("run r1 has ended its stress"));
+        let (journal, _journald) = journal(dir.path(), &script);
+        let reading = journal.begin("r1").and_then(|stretch| stretch.end(&["systemd-oomd.service"]));
+        assert_eq!(reading.expect("whole").lines, []);
+    }
+
     #[test]
     fn a_journal_that_keeps_only_one_mark_is_not_whole() {
         for kept in ["run r1 begins", "run r1 has ended its stress", "run r2 begins"] {
@@ -283,7 +295,7 @@ mod tests {
         assert_eq!(
             stretch.arguments(&["a.service"])[2..],
             [
-                "--after-cursor=s=1",
+                "--cursor=s=1",
                 "SYSLOG_IDENTIFIER=bulkhead",
                 "+",
                 "_TRANSPORT=driver",

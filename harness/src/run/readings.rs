@@ -80,8 +80,8 @@ pub fn inherited_limits(plan: &Plan, paths: &Paths, recorder: &Recorder) {
 
 /// Records what the limits of the run's own units are now.
 pub fn own_limits(plan: &Plan, paths: &Paths, recorder: &Recorder) {
-    for PlannedUnit { name, cgroup, limits: planned, .. } in std::iter::once(&plan.slice).chain(&plan.cgroups)
-    {
+    let own = std::iter::once(&plan.slice).chain(&plan.outer).chain(&plan.cgroups);
+    for PlannedUnit { name, cgroup, limits: planned, .. } in own {
         limits(name, cgroup, planned.iter().map(|(file, _)| file.as_str()), paths, recorder);
     }
 }
