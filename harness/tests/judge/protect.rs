@@ -149,3 +149,24 @@ fn a_service_that_missed_a_probe_before_the_stress_was_not_steady() {
     run.answer(5_500_000, AnswerResult::Late { waited_us: 2_000_400 });
     assert_eq!(verdict_of(&run.judged(), "protected-answers"), Verdict::Inconclusive);
 }
+
+/// The first login of a fresh machine loads everything that it needs from the disk, and may last into the stress.
+#[rstest]
+#[case::once(&[(500_000, 2_900_000)], Verdict::Pass)]
+#[case::and_again(&[(500_000, 2_900_000), (2_900_000, 5_000_000)], Verdict::Inconclusive)]
+#[case::only_under_stress(&[(3_000_001, 5_100_000)], Verdict::Fail)]
+fn a_cold_start_before_the_stress_is_no_miss(#[case] late: &[(u64, u64)], #[case] verdict: Verdict) {
+    let mut run = Run::claiming(SURVIVES);
+    let last = late.last().map_or(0, |(_, ended)| *ended);
+    run.record
+        .events
+        .retain(|stamped| !matches!(stamped.event, Event::Answer { .. }) || stamped.at_us > last);
+    for (began, ended) in late {
+        let result = AnswerResult::Late { waited_us: ended - began };
+        let target = "tcp-banner 127.0.0.1:22".into();
+        run.add(*ended, Event::Answer { probe: 0, target, result, began_us: Some(*began) });
+    }
+    let judgement = run.judged();
+    let found = finding(&judgement, "protected-answers");
+    assert_eq!(found.verdict, verdict, "{}", found.observed);
+}

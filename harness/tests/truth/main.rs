@@ -3,8 +3,10 @@
 //! A lie is an edit after which the truth about the run is known. What it must never get is the verdict that the lie asks
 //! for. Edits that change nothing about the truth must keep the verdict as it was.
 
+mod daemons;
 mod edit;
 mod table;
+mod throttle;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,6 +23,11 @@ pub(crate) struct Lie {
     pub(crate) record: &'static str,
     pub(crate) edit: fn(&mut Tale),
     pub(crate) may: &'static [Verdict],
+}
+
+/// Every row.
+fn table() -> impl Iterator<Item = &'static Lie> {
+    table::TABLE.iter().chain(daemons::TABLE).chain(throttle::TABLE)
 }
 
 /// The saved records, packed ones unpacked once.
@@ -46,8 +53,9 @@ fn records() -> &'static Path {
 /// Every saved record, by name.
 fn names() -> Vec<String> {
     let entries = std::fs::read_dir(records()).expect("the saved records").flatten();
+    let directories = entries.filter(|entry| entry.path().is_dir());
     let mut names: Vec<String> =
-        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        directories.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }
@@ -69,7 +77,7 @@ fn words(judgement: &Judgement) -> String {
 #[test]
 fn no_lie_gets_the_verdict_that_it_asks_for() {
     let mut wrong = Vec::new();
-    for lie in table::TABLE {
+    for lie in table() {
         let mut tale = Tale { record: load(lie.record) };
         (lie.edit)(&mut tale);
         let judgement = judge(&tale.record);
@@ -85,22 +93,50 @@ fn no_lie_gets_the_verdict_that_it_asks_for() {
             ));
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{} of {} rows are wrong:\n{}",
-        wrong.len(),
-        table::TABLE.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} of {} rows are wrong:\n{}", wrong.len(), table().count(), wrong.join("\n"));
 }
 
 #[test]
 fn the_table_is_long_enough_and_each_row_is_there_once() {
-    assert!(table::TABLE.len() >= 60, "{}", table::TABLE.len());
-    let mut names: Vec<&str> = table::TABLE.iter().map(|lie| lie.what).collect();
+    let mut names: Vec<&str> = table().map(|lie| lie.what).collect();
+    assert!(names.len() >= 60, "{}", names.len());
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), table::TABLE.len());
+    assert_eq!(names.len(), table().count());
+}
+
+/// Every shipped scenario and every twin of it has a record that a guest made.
+#[test]
+fn every_shipped_case_has_a_saved_record() {
+    let names = names();
+    let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    let found =
+        harness::scenario::find::<String>(&scenarios, &[]).unwrap_or_else(|error| panic!("{error:?}"));
+    assert!(!found.is_empty());
+    for scenario in found {
+        let twins = scenario.twins.iter().map(|twin| format!("{}.{}", scenario.id, twin.id));
+        for case in std::iter::once(scenario.id.to_string()).chain(twins) {
+            assert!(names.contains(&format!("{case}@trixie")), "{case} has no saved record");
+        }
+    }
+}
+
+/// What the run said that made the records is what the judge says of them now.
+#[test]
+fn the_judge_says_what_the_run_said() {
+    let report = std::fs::read(records().join("report.json")).expect("the report of the run");
+    let report: reports::report::Report = serde_json::from_slice(&report).expect("a report");
+    assert!(report.cases.len() >= 30, "{}", report.cases.len());
+    for case in report.cases.iter().filter(|case| case.guest.as_deref() == Some("trixie")) {
+        let record = match &case.role {
+            reports::report::Role::Base => case.scenario.clone(),
+            reports::report::Role::Twin { id, .. } => format!("{}.{id}", case.scenario),
+        };
+        let judgement = judge(&load(&format!("{record}@trixie")));
+        assert_eq!(judgement.verdict, case.verdict, "{record}");
+        assert_eq!(judgement.findings, case.findings, "{record}");
+        assert_eq!(judgement.kills, case.kills, "{record}");
+    }
 }
 
 /// Without a lie every saved record is what it was when it was saved: a pass, as a scenario or as a twin.

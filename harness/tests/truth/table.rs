@@ -15,12 +15,17 @@ const SWAPS: &str = "hard-cap-kill.swap-allowed.bookworm";
 /// Its twin that cannot be killed.
 const UNKILLABLE: &str = "hard-cap-kill.unkillable.trixie";
 
-const NOT_PASS: &[Verdict] = &[Fail, Inconclusive];
-const OPEN: &[Verdict] = &[Inconclusive];
-const RED: &[Verdict] = &[Fail];
-const GREEN: &[Verdict] = &[Pass];
+pub(crate) const NOT_PASS: &[Verdict] = &[Fail, Inconclusive];
+pub(crate) const OPEN: &[Verdict] = &[Inconclusive];
+pub(crate) const RED: &[Verdict] = &[Fail];
+pub(crate) const GREEN: &[Verdict] = &[Pass];
 
-const fn lie(what: &'static str, record: &'static str, may: &'static [Verdict], edit: fn(&mut Tale)) -> Lie {
+pub(crate) const fn lie(
+    what: &'static str,
+    record: &'static str,
+    may: &'static [Verdict],
+    edit: fn(&mut Tale),
+) -> Lie {
     Lie { what, record, edit, may }
 }
 

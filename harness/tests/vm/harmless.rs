@@ -4,6 +4,7 @@ use ci::Exit;
 use harness::exit_code::ExitCode;
 use harness::record::event::Mark;
 use nix::sys::signal::Signal;
+use reports::outcome::{Killer, Verdict};
 
 use crate::machine::Machine;
 
@@ -83,4 +84,23 @@ fn a_second_run_is_refused_and_a_recovery_leaves_the_first_alone() {
     assert_eq!(code, ExitCode::Passed, "{:#?}", judged.judgement);
     judged.assert_clean();
     assert_eq!(machine.left(), "");
+}
+
+/// The run loses its connection to PID 1 in mid-stress, and the bus with it: both are found again, and what became of whom is
+/// asked all the same.
+#[test]
+fn a_bus_that_dies_in_mid_stress_is_found_again() {
+    let machine = Machine::alone("no-bus");
+    let run = machine.start("climbs-slowly");
+    run.reaches(Mark::Hold);
+    machine.sh("systemctl kill -s KILL dbus.service");
+    let (code, judged) = run.end();
+    judged.assert_clean();
+    assert_eq!(machine.left(), "");
+    assert_eq!(judged.kill("hog").killer, Killer::Memcg);
+    // It was protected, and it is another process: that alone is what the run finds.
+    assert_eq!(code, ExitCode::Failed, "{:#?}", judged.judgement);
+    let unchanged = judged.finding("protected-unchanged");
+    assert_eq!(unchanged.verdict, Verdict::Fail, "{unchanged:#?}");
+    assert!(unchanged.observed.starts_with("dbus.service: "), "{}", unchanged.observed);
 }

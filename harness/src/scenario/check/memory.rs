@@ -72,7 +72,7 @@ fn first_balloon(checker: &Checker<'_>) -> Option<usize> {
     checker.written.actors.iter().position(|actor| actor.balloon().is_some())
 }
 
-/// A contained balloon must sit under the cap that the harness puts around its own run.
+/// A contained balloon sits in the run's own tree: a slice of the machine has limits and inhabitants of its own.
 fn outside(checker: &mut Checker<'_>, actor: &Actor) {
     let slice = match &actor.place {
         Place::Slice(slice) => Some(slice.to_string()),
@@ -80,10 +80,8 @@ fn outside(checker: &mut Checker<'_>, actor: &Actor) {
     };
     if let Some(slice) = slice {
         let index = checker.actor_index(actor);
-        let message = format!(
-            "balloon `{}` ends up in {slice}, outside the cap that the harness puts around a run",
-            actor.id
-        );
+        let message =
+            format!("balloon `{}` ends up in {slice}, whose own limits may take others than it", actor.id);
         checker.error(&["actor".into(), index.into(), "in".into()], message).help.push(
             "a contained balloon runs in a [cgroup.NAME] without `in`; or say safety = \"pressure\""
                 .to_owned(),

@@ -87,12 +87,12 @@ fn a_sound_scenario_has_no_problems() {
 #[case(
     "in = \"work\"",
     "in = \"system.slice\"",
-    "error: balloon `hog` ends up in system.slice, outside the cap"
+    "error: balloon `hog` ends up in system.slice, whose own limits"
 )]
 #[case(
     "MemorySwapMax = \"0\"",
     "in = \"system.slice\"",
-    "error: balloon `hog` ends up in system.slice, outside the cap"
+    "error: balloon `hog` ends up in system.slice, whose own limits"
 )]
 #[case("600M", "400M", "error: the balloons in `work` take 400.0 MiB at most: 486.4 MiB is never reached")]
 #[case("percent = 95", "percent = 110", "error: `work` is capped at 512.0 MiB: 563.2 MiB is never reached")]
