@@ -34,8 +34,13 @@ pub(crate) const TABLE: &[Lie] = &[
     }),
     lie("a band in which the hog makes progress", BAND, NOT_PASS, |tale| {
         let hold = tale.mark(Mark::Hold);
-        // 6 MB/s, where the hog climbed with 48 MiB/s.
-        tale.column("hog:touched", |at, value| Some(value? + at.saturating_sub(hold) * 6));
+        // A hog that wants more than it can have, and takes 20 MB/s of it.
+        tale.plan_mut()
+            .actors
+            .iter_mut()
+            .filter(|actor| actor.id == "hog")
+            .for_each(|hog| hog.total = Some(u64::MAX));
+        tale.column("hog:touched", |at, value| Some(value? + at.saturating_sub(hold) * 20));
     }),
     lie("a band in which nobody waits", BAND, NOT_PASS, |tale| {
         tale.column("app:memory.pressure.some", |_, value| value.map(|_| 0));
