@@ -403,6 +403,16 @@ pub(crate) const TABLE: &[Lie] = &[
     lie("a kill that the log prints twice", KILLED, GREEN, |tale| {
         tale.kernel_logs_kill(tale.death("hog") + 10, Scope::Memcg, tale.pid("hog"), "balloon");
     }),
+    lie("a kill that the log gives to a thread of the hog", KILLED, GREEN, |tale| {
+        let hog = tale.pid("hog");
+        tale.change(|_, event| match event {
+            Event::KernelOom { oom: OomEvent::Killed { pid, .. }, .. } if *pid == hog => {
+                *pid += 10_000;
+                true
+            }
+            _ => false,
+        });
+    }),
     lie("a row that could not be read", KILLED, GREEN, |tale| {
         let hold = tale.mark(Mark::Hold);
         let before =
