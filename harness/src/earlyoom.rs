@@ -4,6 +4,9 @@
 //! quote before the score. Formats: 1.7 `badness N, VmRSS N MiB`, 1.8 `oom_score N, VmRSS N MiB, cmdline "…"`, 1.9 with
 //! `oom_score_adj` in between.
 
+/// The unit of the machine's own earlyoom.
+pub const UNIT: &str = "earlyoom.service";
+
 /// One choice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {

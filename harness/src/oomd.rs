@@ -3,6 +3,9 @@
 //! The text is made for people and differs between versions (252 lists no durations, 257 puts a comma after `Used`);
 //! only the headings, `Path:` and `Dry Run:` are read, which both have.
 
+/// Its unit, under whose name its cgroup is sampled.
+pub const UNIT: &str = "systemd-oomd.service";
+
 /// The dump of a running systemd-oomd.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dump {

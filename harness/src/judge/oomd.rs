@@ -5,13 +5,11 @@ use reports::report::Finding;
 
 use super::seen::hole;
 use super::{View, found};
-use crate::oomd::{Dump, parse};
+use crate::oomd::{Dump, UNIT, parse};
 use crate::plan::claim::{BoundKind, OomdClaim, Phase, Trigger};
 use crate::record::Event;
 use crate::record::event::Mark;
 
-/// Its unit, under whose name its cgroup is sampled.
-const UNIT: &str = "systemd-oomd.service";
 /// It looks at its cgroups every second at least; without any use of the processor for so long it does not, µs.
 const LONGEST_REST_US: u64 = 5_000_000;
 

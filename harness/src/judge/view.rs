@@ -19,11 +19,6 @@ pub(crate) fn starved(record: &Record) -> Option<u64> {
     (waited >= STARVED_PERCENT).then_some(waited)
 }
 
-/// The unit of systemd-oomd.
-const OOMD: &str = "systemd-oomd.service";
-/// The unit of the machine's own earlyoom.
-const EARLYOOM: &str = "earlyoom.service";
-
 /// An OOM killer in user space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Daemon {
@@ -243,10 +238,13 @@ impl<'a> View<'a> {
         let daemons = &self.plan.daemons;
         let own = daemons.earlyoom.as_ref().map(|own| (own.unit.as_str(), own.for_us.is_none()));
         match daemon {
-            Daemon::SystemdOomd => daemons.oomd.then_some((OOMD, true)).into_iter().collect(),
-            Daemon::Earlyoom => {
-                daemons.machine_earlyoom.then_some((EARLYOOM, true)).into_iter().chain(own).collect()
-            }
+            Daemon::SystemdOomd => daemons.oomd.then_some((crate::oomd::UNIT, true)).into_iter().collect(),
+            Daemon::Earlyoom => daemons
+                .machine_earlyoom
+                .then_some((crate::earlyoom::UNIT, true))
+                .into_iter()
+                .chain(own)
+                .collect(),
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
     PlannedRequires, PlannedUnit, Question, Release, UnitKind, Watchdog, Watched,
 };
 use crate::host::HostFacts;
-use crate::run::daemons::OOMD;
+use crate::oomd::UNIT as OOMD;
 use crate::run::origin::outer_slice;
 use crate::scenario::Scenario;
 use crate::scenario::actor::{self, Actor, Role};

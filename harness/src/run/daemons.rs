@@ -20,10 +20,6 @@ use crate::record::event::When;
 use crate::systemd::Manager;
 use hearing::Voice;
 
-/// The unit of systemd-oomd.
-pub const OOMD: &str = "systemd-oomd.service";
-/// The unit of the machine's own earlyoom.
-pub const EARLYOOM: &str = "earlyoom.service";
 /// How long `oomctl` may take.
 const DUMP_WITHIN: Duration = Duration::from_secs(5);
 
@@ -60,10 +56,14 @@ impl Daemons {
     pub fn begin(plan: &Plan, journal: &Journal, recorder: &Recorder) -> Self {
         let mut followed = Vec::new();
         if plan.daemons.oomd {
-            followed.push(Followed { daemon: "systemd-oomd", unit: OOMD.to_owned(), voice: Voice::Systemd });
+            followed.push(Followed {
+                daemon: "systemd-oomd",
+                unit: crate::oomd::UNIT.to_owned(),
+                voice: Voice::Systemd,
+            });
         }
         let earlyoom = plan.daemons.earlyoom.clone();
-        let machine = plan.daemons.machine_earlyoom.then(|| EARLYOOM.to_owned());
+        let machine = plan.daemons.machine_earlyoom.then(|| crate::earlyoom::UNIT.to_owned());
         for unit in machine.into_iter().chain(earlyoom.iter().map(|earlyoom| earlyoom.unit.clone())) {
             followed.push(Followed { daemon: "earlyoom", unit, voice: Voice::Streams });
         }

@@ -130,6 +130,22 @@ impl Tale {
         self.add(at_us, Event::KernelOom { seq: 100_000 + at_us, logged_us: Some(at_us), oom });
     }
 
+    /// Nothing but the signal is left of an actor's kill: no word of the kernel, no counter, no result of its unit.
+    pub(crate) fn was_killed_by_hand(&mut self, id: &str) {
+        self.silence_the_kernel();
+        for subject in ["work", "run"] {
+            for counter in ["oom", "oom_kill", "local.oom", "local.oom_kill"] {
+                let name = format!("{subject}:memory.events.{counter}");
+                if self.record.samples.series(&name).any(|(_, value)| value > 0) {
+                    self.column(&name, |_, value| value.map(|_| 0));
+                }
+            }
+        }
+        self.column("host:oom_kill", |_, value| value.map(|_| 0));
+        let unit = self.unit_of(id);
+        self.unit_after(&unit, |state| state.result = Some("signal".into()));
+    }
+
     /// Lets an actor end, or end in another way.
     pub(crate) fn ends(&mut self, id: &str, at_us: u64, end: ActorEnd) {
         self.record.events.retain(|stamped| {

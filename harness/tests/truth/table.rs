@@ -230,18 +230,7 @@ pub(crate) const TABLE: &[Lie] = &[
     }),
     // Killers by a witness that knows the process.
     lie("a hog killed by hand at its cap", KILLED, RED, |tale| {
-        tale.silence_the_kernel();
-        for subject in ["work", "run"] {
-            for counter in ["oom", "oom_kill", "local.oom", "local.oom_kill"] {
-                let name = format!("{subject}:memory.events.{counter}");
-                if tale.record.samples.series(&name).any(|(_, value)| value > 0) {
-                    tale.column(&name, |_, value| value.map(|_| 0));
-                }
-            }
-        }
-        tale.column("host:oom_kill", |_, value| value.map(|_| 0));
-        let unit = tale.unit_of("hog");
-        tale.unit_after(&unit, |state| state.result = Some("signal".into()));
+        tale.was_killed_by_hand("hog");
     }),
     lie("a hog killed by hand while the limit takes a stranger", KILLED, RED, |tale| {
         let work = tale.path("work");

@@ -108,18 +108,7 @@ pub(crate) const TABLE: &[Lie] = &[
     }),
     // The harness's own cap.
     lie("a twin whose hog died by hand before any cap", REMOVED, OPEN, |tale| {
-        tale.silence_the_kernel();
-        for subject in ["work", "run"] {
-            for counter in ["oom", "oom_kill", "local.oom", "local.oom_kill"] {
-                let name = format!("{subject}:memory.events.{counter}");
-                if tale.record.samples.series(&name).any(|(_, value)| value > 0) {
-                    tale.column(&name, |_, value| value.map(|_| 0));
-                }
-            }
-        }
-        tale.column("host:oom_kill", |_, value| value.map(|_| 0));
-        let unit = tale.unit_of("hog");
-        tale.unit_after(&unit, |state| state.result = Some("signal".into()));
+        tale.was_killed_by_hand("hog");
     }),
     lie("a twin whose hog left by itself with an error", REMOVED, OPEN, |tale| {
         tale.silence_the_kernel();

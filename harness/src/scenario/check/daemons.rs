@@ -2,6 +2,7 @@
 
 use super::Checker;
 use super::memory::mib;
+use crate::oomd::UNIT as OOMD;
 use crate::scenario::actor::Profile;
 use crate::scenario::bytes::Bytes;
 use crate::scenario::cgroup::Place;
@@ -20,8 +21,6 @@ const OTHERS: u64 = 256 << 20;
 
 /// What is left of a process name in `/proc/PID/comm`.
 const COMM_BYTES: usize = 15;
-
-const OOMD: &str = "systemd-oomd.service";
 
 pub(super) fn check(checker: &mut Checker<'_>) {
     let requires = &checker.scenario.requires;
