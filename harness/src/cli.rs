@@ -217,7 +217,7 @@ pub struct Plan {
     pub twin: Option<String>,
     /// Plan for a machine with this much memory instead of this machine's, in systemd's notation (2G).
     #[arg(long, value_name = "SIZE")]
-    pub memory: Option<crate::scenario::bytes::Bytes>,
+    pub memory: Option<crate::notation::bytes::Bytes>,
     /// Print JSON instead of words.
     #[arg(long)]
     pub json: bool,

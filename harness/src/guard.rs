@@ -11,15 +11,15 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::host::HostFacts;
+use crate::notation::bytes::Bytes;
+use crate::notation::percent::Percent;
+use crate::notation::span::Span;
 use crate::plan::Plan;
-use crate::scenario::bytes::Bytes;
-use crate::scenario::percent::Percent;
-use crate::scenario::span::Span;
 
 pub use unfit::{Unfit, fit};
 
 /// The file with which the owner of a machine allows runs on it.
-pub const POLICY_PATH: &str = "/etc/bulkhead/host.toml";
+pub const ALLOWANCE_PATH: &str = "/etc/bulkhead/host.toml";
 /// A run may push the machine to this share of its memory at most.
 const ADMITTED_PERCENT: u64 = 90;
 /// A run must leave this share of the file system of its data free.
@@ -47,7 +47,7 @@ struct Written {
 
 /// What the owner of a machine allows, read and checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HostPolicy {
+pub struct Allowance {
     /// Whether the machine may be lost.
     pub disposable: bool,
     /// The most a run may take in all, bytes.
@@ -64,7 +64,7 @@ pub struct HostPolicy {
 
 /// Why a host's policy is not usable. Every case means: nothing runs here.
 #[derive(Debug, thiserror::Error)]
-pub enum PolicyError {
+pub enum AllowanceError {
     /// There is none.
     #[error(
         "{path} does not exist, so nothing may run on this machine: as root, write\n  schema = 1\nto it to allow \
@@ -101,25 +101,25 @@ pub enum PolicyError {
     },
 }
 
-impl HostPolicy {
+impl Allowance {
     /// Reads the policy of this machine.
     ///
     /// # Errors
     /// When it is missing, not root's alone, or says something unknown.
-    pub fn load(path: &Path) -> Result<Self, PolicyError> {
-        let read = |source| PolicyError::Read { path: path.to_owned(), source };
+    pub fn load(path: &Path) -> Result<Self, AllowanceError> {
+        let read = |source| AllowanceError::Read { path: path.to_owned(), source };
         let metadata = match fs::metadata(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(PolicyError::Missing(path.to_owned()));
+                return Err(AllowanceError::Missing(path.to_owned()));
             }
             found => found.map_err(read)?,
         };
         let mode = metadata.mode() & 0o7777;
         if metadata.uid() != 0 || mode & 0o022 != 0 {
-            return Err(PolicyError::NotRoots { path: path.to_owned(), uid: metadata.uid(), mode });
+            return Err(AllowanceError::NotRoots { path: path.to_owned(), uid: metadata.uid(), mode });
         }
         Self::parse(&fs::read_to_string(path).map_err(read)?)
-            .map_err(|message| PolicyError::Invalid { path: path.to_owned(), message })
+            .map_err(|message| AllowanceError::Invalid { path: path.to_owned(), message })
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -166,7 +166,7 @@ pub enum Refusal {
         allowed: u64,
     },
     /// The owner of the machine allows less.
-    #[error("the run may take {wanted_mib} MiB, {POLICY_PATH} allows {allowed_mib} MiB")]
+    #[error("the run may take {wanted_mib} MiB, {ALLOWANCE_PATH} allows {allowed_mib} MiB")]
     Owner {
         /// What the run may take, MiB.
         wanted_mib: u64,
@@ -188,7 +188,7 @@ pub enum Refusal {
         total_mib: u64,
     },
     /// The owner of the machine allows less disk.
-    #[error("the run may write {wanted_mib} MiB to the disk, {POLICY_PATH} allows {allowed_mib} MiB")]
+    #[error("the run may write {wanted_mib} MiB to the disk, {ALLOWANCE_PATH} allows {allowed_mib} MiB")]
     OwnersDisk {
         /// What the run may write, MiB.
         wanted_mib: u64,
@@ -196,13 +196,15 @@ pub enum Refusal {
         allowed_mib: u64,
     },
     /// The owner of the machine allows so much, and nothing would hold the run to it.
-    #[error("{POLICY_PATH} allows {allowed_mib} MiB, and a destructive run has no cap that could keep to it")]
+    #[error(
+        "{ALLOWANCE_PATH} allows {allowed_mib} MiB, and a destructive run has no cap that could keep to it"
+    )]
     Uncapped {
         /// What is allowed, MiB.
         allowed_mib: u64,
     },
     /// The owner of the machine allows less time.
-    #[error("the deadline is {wanted_s} s, {POLICY_PATH} allows {allowed_s} s")]
+    #[error("the deadline is {wanted_s} s, {ALLOWANCE_PATH} allows {allowed_s} s")]
     Deadline {
         /// Seconds.
         wanted_s: u64,
@@ -221,7 +223,7 @@ pub enum Refusal {
 ///
 /// # Errors
 /// When the plan could hurt this machine more than its owner and the harness allow.
-pub fn admit(plan: &Plan, host: &HostFacts, policy: &HostPolicy) -> Result<(), Refusal> {
+pub fn admit(plan: &Plan, host: &HostFacts, policy: &Allowance) -> Result<(), Refusal> {
     let deadline_s = plan.deadline_us / 1_000_000;
     if let Some(allowed) = policy.max_deadline_us
         && plan.deadline_us > allowed
@@ -266,7 +268,7 @@ pub fn admit(plan: &Plan, host: &HostFacts, policy: &HostPolicy) -> Result<(), R
 }
 
 /// What a run writes must leave the disk usable for everybody else.
-fn admit_disk(wanted: u64, host: &HostFacts, policy: &HostPolicy) -> Result<(), Refusal> {
+fn admit_disk(wanted: u64, host: &HostFacts, policy: &Allowance) -> Result<(), Refusal> {
     if wanted == 0 {
         return Ok(());
     }
@@ -333,13 +335,13 @@ mod tests {
     #[case::up_to_ninety_percent(7 * GIB, true)]
     #[case::one_byte_more(7 * GIB + 1, false)]
     fn a_run_may_take_a_machine_to_ninety_percent(#[case] bytes: u64, #[case] admitted: bool) {
-        let decision = admit(&taking(Some(bytes)), &machine(), &HostPolicy::default());
+        let decision = admit(&taking(Some(bytes)), &machine(), &Allowance::default());
         assert_eq!(decision.is_ok(), admitted, "{decision:?}");
     }
 
     #[test]
     fn a_refusal_has_the_numbers() {
-        let refusal = admit(&taking(Some(8 * GIB)), &machine(), &HostPolicy::default()).expect_err("refused");
+        let refusal = admit(&taking(Some(8 * GIB)), &machine(), &Allowance::default()).expect_err("refused");
         assert_eq!(
             refusal.to_string(),
             "the run may take 8192 MiB and 2048 MiB of 10240 MiB are in use: that is 100 % of the machine, at most \
@@ -356,24 +358,24 @@ mod tests {
         #[case] bytes: u64,
         #[case] admitted: bool,
     ) {
-        let policy = HostPolicy { max_used_percent, ..HostPolicy::default() };
+        let policy = Allowance { max_used_percent, ..Allowance::default() };
         assert_eq!(admit(&taking(Some(bytes)), &machine(), &policy).is_ok(), admitted);
     }
 
     #[test]
     fn the_owners_cap_is_a_cap_for_everything() {
-        let policy = HostPolicy { max_memory: Some(GIB), disposable: true, ..HostPolicy::default() };
+        let policy = Allowance { max_memory: Some(GIB), disposable: true, ..Allowance::default() };
         assert_eq!(admit(&taking(Some(GIB)), &machine(), &policy), Ok(()));
         let more = admit(&taking(Some(GIB + (1 << 20))), &machine(), &policy);
         assert_eq!(more, Err(Refusal::Owner { wanted_mib: 1025, allowed_mib: 1024 }));
         let uncapped = admit(&taking(None), &machine(), &policy);
         assert_eq!(uncapped, Err(Refusal::Uncapped { allowed_mib: 1024 }));
-        assert_eq!(admit(&taking(None), &machine(), &HostPolicy::default()), Ok(()));
+        assert_eq!(admit(&taking(None), &machine(), &Allowance::default()), Ok(()));
     }
 
     #[test]
     fn the_owners_deadline_is_kept() {
-        let policy = HostPolicy { max_deadline_us: Some(60_000_000), ..HostPolicy::default() };
+        let policy = Allowance { max_deadline_us: Some(60_000_000), ..Allowance::default() };
         let refusal = admit(&taking(Some(GIB)), &machine(), &policy);
         assert_eq!(refusal, Err(Refusal::Deadline { wanted_s: 90, allowed_s: 60 }));
     }
@@ -387,7 +389,7 @@ mod tests {
         #[case] host: HostFacts,
         #[case] refusal: Refusal,
     ) {
-        assert_eq!(admit(&taking(Some(GIB)), &host, &HostPolicy::default()), Err(refusal));
+        assert_eq!(admit(&taking(Some(GIB)), &host, &Allowance::default()), Err(refusal));
     }
 
     /// A plan whose first actor writes so much.
@@ -408,7 +410,7 @@ mod tests {
     #[case::more_than_there_is(30 * GIB, 20 * GIB, false)]
     #[case::any_number(u64::MAX, 20 * GIB, false)]
     fn a_run_leaves_a_tenth_of_the_disk_free(#[case] bytes: u64, #[case] free: u64, #[case] admitted: bool) {
-        let decision = admit(&writing(bytes), &with_disk(free), &HostPolicy::default());
+        let decision = admit(&writing(bytes), &with_disk(free), &Allowance::default());
         assert_eq!(decision.is_ok(), admitted, "{decision:?}");
     }
 
@@ -433,19 +435,19 @@ mod tests {
 
     #[test]
     fn a_run_that_writes_nothing_needs_no_disk() {
-        assert_eq!(admit(&taking(Some(GIB)), &with_disk(0), &HostPolicy::default()), Ok(()));
-        assert_eq!(admit(&taking(Some(GIB)), &machine(), &HostPolicy::default()), Ok(()));
+        assert_eq!(admit(&taking(Some(GIB)), &with_disk(0), &Allowance::default()), Ok(()));
+        assert_eq!(admit(&taking(Some(GIB)), &machine(), &Allowance::default()), Ok(()));
     }
 
     #[test]
     fn a_disk_whose_space_is_not_known_takes_nothing() {
-        let refusal = admit(&writing(1), &machine(), &HostPolicy::default());
+        let refusal = admit(&writing(1), &machine(), &Allowance::default());
         assert_eq!(refusal, Err(Refusal::Unknown("the free space of the disk")));
     }
 
     #[test]
     fn a_refused_disk_has_the_numbers() {
-        let refusal = admit(&writing(15 * GIB), &with_disk(20 * GIB), &HostPolicy::default());
+        let refusal = admit(&writing(15 * GIB), &with_disk(20 * GIB), &Allowance::default());
         assert_eq!(
             refusal.expect_err("refused").to_string(),
             "the run may write 15360 MiB to /var/lib/bulkhead, which has 20480 MiB of 102400 MiB free: at least 10 % \
@@ -455,7 +457,7 @@ mod tests {
 
     #[test]
     fn the_owners_disk_is_a_cap_also_for_what_may_be_lost() {
-        let policy = HostPolicy { max_disk: Some(GIB), disposable: true, ..HostPolicy::default() };
+        let policy = Allowance { max_disk: Some(GIB), disposable: true, ..Allowance::default() };
         assert_eq!(admit(&writing(GIB), &with_disk(50 * GIB), &policy), Ok(()));
         let mut uncapped = taking(None);
         uncapped.actors[0].file = Some(GIB + 1);
@@ -467,8 +469,8 @@ mod tests {
     fn a_policy_says_what_it_allows() {
         let text = "schema = 1\ndisposable = true\nmax-memory = \"2G\"\nmax-used = \"80%\"\nmax-deadline = \"5min\"\n\
                     max-disk = \"1G\"\nswap-rate = \"8M\"\n";
-        let policy = HostPolicy::parse(text).expect("a policy");
-        let expected = HostPolicy {
+        let policy = Allowance::parse(text).expect("a policy");
+        let expected = Allowance {
             disposable: true,
             max_memory: Some(2 * GIB),
             max_used_percent: Some(80),
@@ -477,7 +479,7 @@ mod tests {
             swap_rate: Some(8 << 20),
         };
         assert_eq!(policy, expected);
-        assert_eq!(HostPolicy::parse("schema = 1").expect("a policy"), HostPolicy::default());
+        assert_eq!(Allowance::parse("schema = 1").expect("a policy"), Allowance::default());
     }
 
     #[rstest]
@@ -487,7 +489,7 @@ mod tests {
     #[case::a_bad_size("schema = 1\nmax-memory = \"2 potatoes\"", "max-memory: ")]
     #[case::a_word_for_a_bool("schema = 1\ndisposable = \"yes\"", "invalid type")]
     fn a_policy_that_is_not_understood_allows_nothing(#[case] text: &str, #[case] words: &str) {
-        let message = HostPolicy::parse(text).expect_err("refused");
+        let message = Allowance::parse(text).expect_err("refused");
         assert!(message.contains(words), "{message}");
     }
 
@@ -496,13 +498,13 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("host.toml");
-        assert!(matches!(HostPolicy::load(&path), Err(PolicyError::Missing(_))));
+        assert!(matches!(Allowance::load(&path), Err(AllowanceError::Missing(_))));
         fs::write(&path, "schema = 1\n").expect("written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("chmod");
-        assert!(matches!(HostPolicy::load(&path), Err(PolicyError::NotRoots { mode: 0o666, .. })));
+        assert!(matches!(Allowance::load(&path), Err(AllowanceError::NotRoots { mode: 0o666, .. })));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("chmod");
         // Readable by all is fine; owned by somebody else is not.
         let roots = nix::unistd::geteuid().is_root();
-        assert_eq!(HostPolicy::load(&path).is_ok(), roots);
+        assert_eq!(Allowance::load(&path).is_ok(), roots);
     }
 }

@@ -1,5 +1,6 @@
 //! The pipeline of bulkhead as a library: scenario → plan → run → record → judge → report.
 
+pub mod case;
 pub mod cgroupfs;
 pub mod cli;
 pub mod commands;
@@ -13,15 +14,16 @@ pub mod journal;
 pub mod judge;
 pub mod kernfile;
 pub mod kmsg;
+pub mod notation;
 pub mod oomd;
 pub mod plan;
 pub mod process;
 pub mod procfs;
 pub mod psi;
+pub mod reading;
 pub mod record;
 pub mod report;
 pub mod requirement;
 pub mod run;
 pub mod scenario;
 pub mod systemd;
-pub mod target;

@@ -216,10 +216,10 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::case::Case as Run;
     use crate::host::HostFacts;
     use crate::record::{Samples, Stamped};
     use crate::scenario::Scenario;
-    use crate::target::Case as Run;
 
     fn kill(killer: Killer, limit: Option<&str>) -> Kill {
         Kill {

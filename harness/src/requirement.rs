@@ -1,6 +1,6 @@
 //! What a scenario needs against what the machine has. An unmet requirement skips the scenario and says why.
 
-use crate::guard::HostPolicy;
+use crate::guard::Allowance;
 use crate::host::HostFacts;
 use crate::scenario::Scenario;
 use crate::scenario::requires::SwapNeed;
@@ -9,7 +9,7 @@ use crate::systemd::Manager;
 
 /// The first requirement that is not met, in words with numbers.
 #[must_use]
-pub fn unmet(scenario: &Scenario, host: &HostFacts, policy: &HostPolicy) -> Option<String> {
+pub fn unmet(scenario: &Scenario, host: &HostFacts, policy: &Allowance) -> Option<String> {
     let needs = &scenario.requires;
     let checks = [
         disposable(scenario.safety, policy),
@@ -49,9 +49,9 @@ pub fn inactive_unit(scenario: &Scenario, systemd: &dyn Manager) -> Option<Strin
     })
 }
 
-fn disposable(safety: Safety, policy: &HostPolicy) -> Option<String> {
+fn disposable(safety: Safety, policy: &Allowance) -> Option<String> {
     (safety != Safety::Contained && !policy.disposable).then(|| {
-        format!("is {safety}, and this machine is not marked disposable in {}", crate::guard::POLICY_PATH)
+        format!("is {safety}, and this machine is not marked disposable in {}", crate::guard::ALLOWANCE_PATH)
     })
 }
 
@@ -66,7 +66,7 @@ fn at_least(what: &str, found: Option<u64>, needed: u64) -> Option<String> {
 }
 
 /// A scenario with a throttled swap device says what it looks like there: a faster one would show nothing.
-fn swap_rate(needed: u64, policy: &HostPolicy) -> Option<String> {
+fn swap_rate(needed: u64, policy: &Allowance) -> Option<String> {
     match policy.swap_rate {
         Some(rate) if rate <= needed => None,
         Some(rate) => Some(format!("needs a swap device of {needed} bytes/s at most, this one has {rate}")),
@@ -126,7 +126,7 @@ mod tests {
     #[case::cpus("cpus = 2", None)]
     #[case::more_cpus("cpus = 3", Some("needs 3 CPUs, this machine has 2"))]
     fn what_is_missing_is_said_with_numbers(#[case] requires: &str, #[case] reason: Option<&str>) {
-        let found = unmet(&needing(requires), &machine(), &HostPolicy::default());
+        let found = unmet(&needing(requires), &machine(), &Allowance::default());
         assert_eq!(found.as_deref(), reason);
     }
 
@@ -138,7 +138,7 @@ mod tests {
     #[case("systemd = 252")]
     #[case("cpus = 1")]
     fn what_could_not_be_read_is_not_met(#[case] requires: &str) {
-        let reason = unmet(&needing(requires), &HostFacts::default(), &HostPolicy::default());
+        let reason = unmet(&needing(requires), &HostFacts::default(), &Allowance::default());
         assert!(reason.is_some_and(|words| words.contains("could not be read here")));
     }
 
@@ -153,7 +153,7 @@ mod tests {
         #[case] runs: bool,
     ) {
         let scenario = Scenario { safety, ..needing("") };
-        let policy = HostPolicy { disposable, ..HostPolicy::default() };
+        let policy = Allowance { disposable, ..Allowance::default() };
         let reason = unmet(&scenario, &machine(), &policy);
         assert_eq!(reason.is_none(), runs, "{reason:?}");
     }

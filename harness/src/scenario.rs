@@ -8,53 +8,39 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub mod actor;
-pub mod bytes;
 pub mod cgroup;
-pub mod diagnostic;
 pub mod earlyoom;
 pub mod expectation;
-pub mod id;
-pub mod limit;
 pub mod metric;
-pub mod percent;
 pub mod property;
 pub mod protect;
 pub mod requires;
 pub mod safety;
 pub mod size;
-pub mod span;
 pub mod twin;
 
 mod check;
 mod file;
 mod load;
-mod locate;
-mod read;
 mod references;
 mod schema;
-mod suggest;
+
+use crate::notation::{Bytes, Id, Limit, Span};
+use crate::reading::diagnostic::Invalid;
 
 pub use actor::{Actor, Role};
-pub use bytes::Bytes;
 pub use cgroup::{Cgroup, Parent, Place};
 pub use check::check;
-pub use diagnostic::{Diagnostic, Invalid, Severity};
 pub use earlyoom::Earlyoom;
 pub use expectation::{Claim, Expectation, Reached};
-pub use id::{Id, UnitName};
-pub use limit::Limit;
 pub use load::{LoadError, find, load_all};
 pub use metric::Metric;
-pub use percent::Percent;
 pub use property::{Property, PropertyName};
 pub use protect::Protect;
-pub use read::Malformed;
 pub use requires::Requires;
 pub use safety::Safety;
 pub use schema::schema;
 pub use size::{LimitRef, SizeExpr};
-pub use span::Span;
-pub use suggest::nearest;
 pub use twin::Twin;
 
 /// The version of the file format that this program reads.

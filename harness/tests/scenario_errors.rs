@@ -4,7 +4,8 @@
 
 use std::path::Path;
 
-use harness::scenario::{Diagnostic, LoadError, Scenario, check};
+use harness::reading::diagnostic::Diagnostic;
+use harness::scenario::{LoadError, Scenario, check};
 use rstest::rstest;
 
 fn fixture(name: &str) -> String {

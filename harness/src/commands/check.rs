@@ -2,7 +2,8 @@
 
 use crate::cli::Check;
 use crate::exit_code::ExitCode;
-use crate::scenario::{Diagnostic, LoadError, check as check_scenario, load_all};
+use crate::reading::diagnostic::Diagnostic;
+use crate::scenario::{LoadError, check as check_scenario, load_all};
 
 pub(super) fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
     let scenarios = match load_all(&arguments.files) {

@@ -2,9 +2,9 @@
 
 use crate::cli::Explain;
 use crate::exit_code::ExitCode;
+use crate::reading::suggest::nearest;
 use crate::scenario::expectation::families;
 use crate::scenario::metric::catalogue;
-use crate::scenario::nearest;
 use crate::scenario::property::PropertyName;
 
 /// Verdicts, as reports use them.

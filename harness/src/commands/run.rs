@@ -13,15 +13,15 @@ use anyhow::{Context, bail};
 use reports::report::Report;
 use reports::sink::{self, Sink};
 
+use crate::case::forward::Forward;
+use crate::case::host::HostError;
+use crate::case::{self, Case};
 use crate::cli::{Run, Target};
 use crate::display::Display;
 use crate::exit_code::ExitCode;
 use crate::record::event::EndReason;
 use crate::report::{Judged, TROUBLE, exit_code, report};
 use crate::run::recorder::chain;
-use crate::target::forward::Forward;
-use crate::target::host::HostError;
-use crate::target::{self, Case};
 use room::NoRoom;
 
 /// What running all cases left behind.
@@ -110,7 +110,7 @@ fn one(cases: &[Case], record: &Path, frames: bool) -> anyhow::Result<ExitCode> 
     if frames {
         let mut out = fs::File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
         let (ran, sent) = Forward::while_running(record, &mut out, |forward| {
-            target::host::run_case(case, record, &mut |progress| forward.progress(progress))
+            case::host::run_case(case, record, &mut |progress| forward.progress(progress))
         });
         let ran = ran?;
         if !ran.left.is_empty() {
@@ -119,7 +119,7 @@ fn one(cases: &[Case], record: &Path, frames: bool) -> anyhow::Result<ExitCode> 
         sent.context("the record could not be sent")?;
         return ran.store.map_or(Ok(ExitCode::Passed), |error| Err(error.into()));
     }
-    let ran = target::host::run_case(case, record, &mut |_| {})?;
+    let ran = case::host::run_case(case, record, &mut |_| {})?;
     let judged = ended(case, record, Ok(ran));
     exit_code(&report(vec![judged], Vec::new(), Duration::ZERO, None))
 }
@@ -130,7 +130,7 @@ fn on_this_machine(cases: &[Case], store: &Path, display: &Display) -> anyhow::R
         let id = case.id(None);
         let dir = store.join(id.dir_name());
         display.doing(&id.name(), "starts");
-        let ran = target::host::run_case(case, &dir, &mut |progress| display.case(&id.name(), progress));
+        let ran = case::host::run_case(case, &dir, &mut |progress| display.case(&id.name(), progress));
         if let (Err(error), true) = (&ran, outcome.runs.is_empty())
             && error.is_of_the_machine()
         {

@@ -1,8 +1,8 @@
 //! An actor's settings → its command line. `{status}` and `{data}` stand for paths that only the run knows.
 
+use crate::notation::span::Span;
 use crate::scenario::actor::{Actor, Balloon, HugePages, MemoryKind, Pages, Profile, Role, Text};
 use crate::scenario::earlyoom::Earlyoom;
-use crate::scenario::span::Span;
 
 /// Program name and arguments. `total` and `low` are the balloon's resolved sizes, bytes.
 pub(super) fn argv(actor: &Actor, deadline: Span, total: Option<u64>, low: Option<u64>) -> Vec<String> {

@@ -5,9 +5,9 @@
 
 use std::ops::Add;
 
+use crate::notation::bytes::Bytes;
 use crate::scenario::Scenario;
 use crate::scenario::actor::{Actor, Profile, Role};
-use crate::scenario::bytes::Bytes;
 use crate::scenario::cgroup::{Parent, Place};
 use crate::scenario::property::PropertyName;
 
@@ -159,7 +159,7 @@ pub(super) fn page_rounded(bytes: u64) -> u64 {
 mod tests {
     use rstest::rstest;
 
-    use crate::guard::{self, HostPolicy, Refusal};
+    use crate::guard::{self, Allowance, Refusal};
     use crate::host::{Disk, HostFacts};
     use crate::plan::{Plan, plan};
     use crate::scenario::Scenario;
@@ -343,7 +343,7 @@ mod tests {
     #[case::grown_for_ever("[cgroup.w]\n".to_owned() + &balloon("b", "w", "1M") + "profile = \"grow\"\n")]
     fn what_is_larger_than_any_machine_is_refused_and_never_wraps(#[case] body: String) {
         let plan = planned("pressure", &body);
-        let decision = guard::admit(&plan, &machine(), &HostPolicy::default());
+        let decision = guard::admit(&plan, &machine(), &Allowance::default());
         assert!(matches!(decision, Err(Refusal::Memory { .. } | Refusal::Disk { .. })), "{decision:?}");
     }
 }

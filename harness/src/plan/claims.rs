@@ -8,8 +8,8 @@ use super::claim::{
 };
 use super::resolve::{percent_of_limit, size};
 use super::{PlanError, PlannedReached, PlannedUnit};
+use crate::notation::bytes::Bytes;
 use crate::scenario::Scenario;
-use crate::scenario::bytes::Bytes;
 use crate::scenario::expectation as written;
 use crate::scenario::size::SizeExpr;
 
@@ -59,7 +59,7 @@ fn claim(
     cgroups: &[PlannedUnit],
 ) -> Result<Claim, PlanError> {
     let ids =
-        |ids: &[crate::scenario::id::Id]| -> Vec<String> { ids.iter().map(ToString::to_string).collect() };
+        |ids: &[crate::notation::id::Id]| -> Vec<String> { ids.iter().map(ToString::to_string).collect() };
     Ok(match claim {
         written::Claim::Kill(kill) => Claim::Kill(kill_claim(kill, scenario, memory)?),
         written::Claim::OnlyVictims(actors) => Claim::OnlyVictims(ids(actors)),

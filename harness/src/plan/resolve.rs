@@ -10,20 +10,20 @@ use super::{
     PlannedRequires, PlannedUnit, Question, Release, UnitKind, Watchdog, Watched,
 };
 use crate::host::HostFacts;
+use crate::notation::bytes::Bytes;
+use crate::notation::limit::Limit;
+use crate::notation::percent::Percent;
+use crate::notation::span::Span;
 use crate::oomd::UNIT as OOMD;
 use crate::run::origin::outer_slice;
 use crate::scenario::Scenario;
 use crate::scenario::actor::{self, Actor, Role};
-use crate::scenario::bytes::Bytes;
 use crate::scenario::cgroup::{self, Cgroup, Parent};
 use crate::scenario::expectation::Claim;
-use crate::scenario::limit::Limit;
-use crate::scenario::percent::Percent;
 use crate::scenario::property::{self, DbusValue, PropertyName};
 use crate::scenario::protect::AnswerTarget;
 use crate::scenario::safety::Safety;
 use crate::scenario::size::{LimitRef, SizeExpr};
-use crate::scenario::span::Span;
 use crate::systemd::{Property, PropertyValue, slice_cgroup};
 
 /// Time between samples, µs: 20 Hz.

@@ -287,9 +287,9 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::case::append;
     use crate::record::CaseId;
     use crate::record::store::Store;
-    use crate::target::append;
 
     const SAVED: &str = "tests/fixtures/records/hard-cap-kill.trixie";
 

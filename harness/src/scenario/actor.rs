@@ -9,11 +9,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::Place;
-use super::id::Id;
-use super::read::{
+use crate::notation::id::Id;
+use crate::notation::span::Span;
+use crate::reading::{
     FromTable, Malformed, Node, Reader, Scalar, Table, Value, Word, describe, object, read_table, value, word,
 };
-use super::span::Span;
 
 mod balloon;
 mod bystander;

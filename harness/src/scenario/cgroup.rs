@@ -8,10 +8,10 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::id::{Id, UnitName};
-use super::limit::Limit;
 use super::property::{Property, PropertyName, UnitKind};
-use super::read::{FromTable, Malformed, Scalar, Table, table_schema, value};
+use crate::notation::id::{Id, UnitName};
+use crate::notation::limit::Limit;
+use crate::reading::{FromTable, Malformed, Scalar, Table, table_schema, value};
 
 /// A declared cgroup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

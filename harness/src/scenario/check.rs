@@ -3,11 +3,12 @@
 //! Every rule is judged for the scenario and again for each twin, because a twin takes away what kept the numbers
 //! small. Nothing is asked of a machine: where memory counts, `[requires] memory` stands for it.
 
-use super::bytes::Bytes;
 use super::cgroup::{Parent, Place};
-use super::diagnostic::{Diagnostic, Source};
-use super::locate::{Step, locate};
-use super::{Actor, Limit, Scenario, SizeExpr};
+use super::{Actor, Scenario, SizeExpr};
+use crate::notation::Limit;
+use crate::notation::bytes::Bytes;
+use crate::reading::diagnostic::{Diagnostic, Source};
+use crate::reading::locate::{Step, locate};
 
 mod bounds;
 mod claims;

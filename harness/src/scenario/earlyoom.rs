@@ -8,8 +8,8 @@ use std::ops::RangeInclusive;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::read::{FromTable, Node, Reader, Table, Value, Word, value};
-use super::span::Span;
+use crate::notation::span::Span;
+use crate::reading::{FromTable, Node, Reader, Table, Value, Word, value};
 
 /// The name by which twins change or drop the table, so that nothing else may bear it.
 pub const EARLYOOM: &str = "earlyoom";

@@ -7,8 +7,8 @@ use std::fmt;
 use schemars::{Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use super::id::Id;
-use super::read::{FromTable, Node, Reader, Table, Value, Word, read_table, table_schema, value, word};
+use crate::notation::id::Id;
+use crate::reading::{FromTable, Node, Reader, Table, Value, Word, read_table, table_schema, value, word};
 
 mod bound;
 mod daemon;

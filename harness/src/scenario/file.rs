@@ -9,12 +9,12 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use toml::de::DeTable;
 
 use super::cgroup::{self, Cgroup};
-use super::diagnostic::{Diagnostic, Invalid, Source};
 use super::earlyoom::{EARLYOOM, Earlyoom};
-use super::id::Id;
-use super::read::{FromTable, Malformed, Node, Reader, Table, Value, in_file_order, read_entries};
 use super::twin::{self, Base, Twin};
 use super::{BaseLimit, DEFAULT_BASELINE, DEFAULT_OBSERVE, LimitRef, SCHEMA, Scenario, references};
+use crate::notation::id::Id;
+use crate::reading::diagnostic::{Diagnostic, Invalid, Source};
+use crate::reading::{FromTable, Malformed, Node, Reader, Table, Value, in_file_order, read_entries};
 
 /// Reads the file, then checks the names in it.
 pub(super) fn parse(path: &str, text: &str) -> Result<Scenario, Invalid> {

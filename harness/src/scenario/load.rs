@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::diagnostic::Invalid;
-use super::suggest::nearest;
-use super::{Diagnostic, Scenario};
+use super::Scenario;
+use crate::reading::diagnostic::{Diagnostic, Invalid};
+use crate::reading::suggest::nearest;
 
 /// Why scenarios could not be loaded.
 #[derive(Debug, thiserror::Error)]

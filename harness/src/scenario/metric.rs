@@ -9,9 +9,9 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::id::Id;
-use super::read::{Malformed, Scalar, value};
-use super::suggest::nearest;
+use crate::notation::id::Id;
+use crate::reading::suggest::nearest;
+use crate::reading::{Malformed, Scalar, value};
 
 mod catalogue;
 

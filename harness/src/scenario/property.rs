@@ -8,11 +8,11 @@ use std::fmt;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::bytes::Bytes;
-use super::limit::Limit;
-use super::percent::Percent;
-use super::read::{Malformed, Node, Reader, Value, Word, parse_word};
-use super::span::Span;
+use crate::notation::bytes::Bytes;
+use crate::notation::limit::Limit;
+use crate::notation::percent::Percent;
+use crate::notation::span::Span;
+use crate::reading::{Malformed, Node, Reader, Value, Word, parse_word};
 
 mod tasks;
 mod value;

@@ -7,11 +7,11 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::id::UnitName;
-use super::read::{
+use crate::notation::id::UnitName;
+use crate::notation::span::Span;
+use crate::reading::{
     FromTable, Malformed, Node, Reader, Scalar, Table, Value, read_table, table_schema, value,
 };
-use super::span::Span;
 
 /// What is protected. Gives the expectations `protected-unchanged` (with units) and `protected-answers` (with probes).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

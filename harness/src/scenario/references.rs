@@ -3,14 +3,14 @@
 use super::Scenario;
 use super::actor::Actor;
 use super::cgroup::{Parent, Place};
-use super::diagnostic::{Diagnostic, Source};
 use super::earlyoom::EARLYOOM;
 use super::expectation::{BoundValue, Claim, Expectation, RESERVED, RUN};
-use super::id::Id;
-use super::locate::{Step, join, locate};
 use super::metric::{Metric, Subject};
 use super::size::{LimitRef, SizeExpr};
-use super::suggest::nearest;
+use crate::notation::id::Id;
+use crate::reading::diagnostic::{Diagnostic, Source};
+use crate::reading::locate::{Step, join, locate};
+use crate::reading::suggest::nearest;
 
 mod twin;
 

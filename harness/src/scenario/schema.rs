@@ -7,7 +7,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use super::Scenario;
-use super::read::table_schema;
+use crate::reading::table_schema;
 
 /// The JSON Schema (draft 2020-12) of a scenario file.
 #[must_use]

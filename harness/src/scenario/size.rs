@@ -9,15 +9,15 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
-use super::bytes::Bytes;
-use super::id::Id;
-use super::limit::Limit;
-use super::percent::Percent;
 use super::property::{PropertyName, ValueKind};
-use super::read::{
+use crate::notation::bytes::Bytes;
+use crate::notation::id::Id;
+use crate::notation::limit::Limit;
+use crate::notation::percent::Percent;
+use crate::reading::suggest::nearest;
+use crate::reading::{
     FromTable, Malformed, Node, Reader, Scalar, Table, Value, read_scalar, read_table, table_schema, value,
 };
-use super::suggest::nearest;
 
 /// A declared limit, written `CGROUP.Property`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

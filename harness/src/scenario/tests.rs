@@ -114,7 +114,7 @@ fn expectations_that_come_by_themselves_are_listed() {
 /// A word in the record is the word of the scenario file.
 #[test]
 fn words_are_stored_as_they_are_written() {
-    fn same<T: read::Word + Serialize>() {
+    fn same<T: crate::reading::Word + Serialize>() {
         for (text, value) in T::WORDS {
             assert_eq!(serde_json::to_value(value).unwrap(), *text, "{}", T::EXPECTING);
         }

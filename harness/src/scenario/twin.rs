@@ -11,15 +11,15 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::actor::Actor;
-use super::diagnostic::Diagnostic;
 use super::earlyoom::{EARLYOOM, Earlyoom};
 use super::expectation::Expectation;
-use super::id::Id;
 use super::property::{Property, PropertyName};
-use super::read::{FromTable, Node, Reader, Table, Value, in_file_order, read_entries};
 use super::requires::Requires;
-use super::span::Span;
-use super::suggest::nearest;
+use crate::notation::id::Id;
+use crate::notation::span::Span;
+use crate::reading::diagnostic::Diagnostic;
+use crate::reading::suggest::nearest;
+use crate::reading::{FromTable, Node, Reader, Table, Value, in_file_order, read_entries};
 
 /// A twin, with its changes resolved to what they put in place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -266,5 +266,7 @@ fn refuse_target(key: &Spanned<Cow<'_, str>>, value: &Node<'_>, reader: &mut Rea
 
 /// The JSON Schema of one `[[twin]]`.
 pub(super) fn schema(generator: &mut SchemaGenerator) -> Schema {
-    super::read::object(super::read::describe(generator, |table| Twin::read_keys(table, &Base::default())))
+    crate::reading::object(crate::reading::describe(generator, |table| {
+        Twin::read_keys(table, &Base::default())
+    }))
 }

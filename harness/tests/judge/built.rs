@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use harness::case::Case;
 use harness::host::HostFacts;
 use harness::judge::{Judgement, judge};
 use harness::kmsg::oom::{Constraint, OomEvent, Scope};
@@ -12,7 +13,6 @@ use harness::plan::plan;
 use harness::record::event::{ActorEnd, ActorStatus, AnswerResult, EndReason, Mark, UnitState, When};
 use harness::record::{Event, GuestFacts, Record, Samples, Stamped};
 use harness::scenario::Scenario;
-use harness::target::Case;
 use reports::outcome::Verdict;
 use reports::report::{Agreement, Finding, Kill};
 

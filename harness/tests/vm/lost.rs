@@ -4,13 +4,13 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use ci::Command;
+use harness::case::Case;
+use harness::case::receive::Receiver;
+use harness::case::vm::run_inside;
 use harness::judge::judge;
 use harness::record::event::{EndReason, Mark};
 use harness::record::{Event, GuestFacts, Record};
 use harness::scenario::Scenario;
-use harness::target::Case;
-use harness::target::receive::Receiver;
-use harness::target::vm::run_inside;
 use reports::outcome::Verdict;
 
 use crate::machine::Machine;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::case::Case;
 use crate::cli::{Run, Twins};
-use crate::scenario::{Diagnostic, Invalid, LoadError, Scenario, check, find};
-use crate::target::Case;
+use crate::reading::diagnostic::{Diagnostic, Invalid};
+use crate::scenario::{LoadError, Scenario, check, find};
 
 /// Without a selection, scenarios with this tag run.
 const CORE: &str = "core";

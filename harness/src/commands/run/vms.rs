@@ -13,6 +13,8 @@ use reports::outcome::Verdict;
 
 use super::Outcome;
 use super::room::Room;
+use crate::case::vm::{Bundle, head, run_case};
+use crate::case::{Case, append, write_end};
 use crate::cli::{GuestChoice, Run};
 use crate::display::Display;
 use crate::record::event::EndReason;
@@ -21,8 +23,6 @@ use crate::record::{CaseId, Event as Recorded, GuestFacts};
 use crate::report::Judged;
 use crate::run::progress::Progress;
 use crate::run::recorder::chain;
-use crate::target::vm::{Bundle, head, run_case};
-use crate::target::{Case, append, write_end};
 
 /// The guests to run in, in order.
 pub(super) fn guests(choice: GuestChoice) -> Vec<Guest> {

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::scenario::bytes::Bytes;
-use crate::scenario::read::{FromTable, Table, Word};
+use crate::notation::bytes::Bytes;
+use crate::notation::span::Span;
+use crate::reading::{FromTable, Table, Word};
 use crate::scenario::size::SizeExpr;
-use crate::scenario::span::Span;
 
 /// A process that takes memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::scenario::bytes::Bytes;
+use crate::notation::bytes::Bytes;
+use crate::notation::span::Span;
+use crate::reading::{FromTable, Table};
 use crate::scenario::protect::Address;
-use crate::scenario::read::{FromTable, Table};
-use crate::scenario::span::Span;
 
 /// Wakes up at a steady beat and records how late it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

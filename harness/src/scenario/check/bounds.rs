@@ -2,14 +2,14 @@
 
 use super::Checker;
 use super::memory::mib;
+use crate::notation::bytes::Bytes;
+use crate::notation::span::Span;
+use crate::reading::locate::{Step, join};
 use crate::scenario::actor::Role;
-use crate::scenario::bytes::Bytes;
 use crate::scenario::expectation::{Bound, BoundKind, BoundValue, MetricClaim, Phase};
-use crate::scenario::locate::{Step, join};
 use crate::scenario::metric::{Course, Metric, Subject, Unit};
 use crate::scenario::requires::SwapNeed;
 use crate::scenario::size::SizeExpr;
-use crate::scenario::span::Span;
 
 pub(super) fn check(checker: &mut Checker<'_>, claim: &MetricClaim, path: &[Step<'_>]) {
     contradiction(checker, claim, path);

@@ -2,17 +2,17 @@
 
 use super::memory::{inside, mib};
 use super::{Checker, bounds, daemons};
+use crate::notation::bytes::Bytes;
+use crate::notation::id::Id;
+use crate::notation::limit::Limit;
+use crate::notation::percent::Percent;
+use crate::reading::locate::{Step, join};
 use crate::scenario::actor::{Actor, Kind, OomScoreAdjust};
-use crate::scenario::bytes::Bytes;
 use crate::scenario::cgroup::Place;
 use crate::scenario::expectation::{
     Bound, BoundKind, BoundValue, Claim, Expectation, Kill, Killer, MetricClaim, Phase, RUN,
 };
-use crate::scenario::id::Id;
-use crate::scenario::limit::Limit;
-use crate::scenario::locate::{Step, join};
 use crate::scenario::metric::{Course, Metric, Subject, SubjectKind};
-use crate::scenario::percent::Percent;
 use crate::scenario::requires::{KernelVersion, SwapNeed};
 use crate::scenario::safety::Safety;
 

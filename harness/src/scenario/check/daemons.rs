@@ -2,14 +2,14 @@
 
 use super::Checker;
 use super::memory::mib;
+use crate::notation::bytes::Bytes;
+use crate::notation::percent::Percent;
 use crate::oomd::UNIT as OOMD;
+use crate::reading::locate::{Step, join};
 use crate::scenario::actor::Profile;
-use crate::scenario::bytes::Bytes;
 use crate::scenario::cgroup::Place;
 use crate::scenario::earlyoom::Earlyoom;
 use crate::scenario::expectation::{EarlyoomClaim, OomdClaim, Trigger};
-use crate::scenario::locate::{Step, join};
-use crate::scenario::percent::Percent;
 use crate::scenario::property::{ManagedOom, PropertyName, PropertyValue};
 use crate::scenario::requires::SwapNeed;
 use crate::scenario::safety::Safety;

@@ -1,13 +1,13 @@
 //! The sizes: what the machine must bear when every cap is broken, and whether the stress can arrive at all.
 
 use super::Checker;
+use crate::notation::bytes::Bytes;
+use crate::notation::limit::Limit;
+use crate::notation::percent::Percent;
 use crate::scenario::actor::{Actor, MemoryKind, Profile};
-use crate::scenario::bytes::Bytes;
 use crate::scenario::cgroup::Place;
 use crate::scenario::expectation::{BoundKind, BoundValue};
-use crate::scenario::limit::Limit;
 use crate::scenario::metric::Subject;
-use crate::scenario::percent::Percent;
 use crate::scenario::safety::Safety;
 use crate::scenario::size::SizeExpr;
 

@@ -1,9 +1,9 @@
 //! `[reached]` must tell the stress from rest: a condition that holds before anything happens shows nothing.
 
 use super::{Checker, bounds};
+use crate::reading::locate::Step;
 use crate::scenario::actor::Actor;
 use crate::scenario::expectation::{BoundKind, BoundValue};
-use crate::scenario::locate::Step;
 use crate::scenario::metric::{Metric, Subject};
 
 /// An actor that waits for its release is charged with about so much, with its page tables and kernel stack.

@@ -1,9 +1,9 @@
 //! The run must fit into its deadline, and the stress into the time it is watched.
 
 use super::Checker;
-use crate::scenario::Span;
+use crate::notation::Span;
+use crate::reading::locate::{Step, join};
 use crate::scenario::actor::Role;
-use crate::scenario::locate::{Step, join};
 
 /// Time for starting units, verifying cgroups and proving the cleanup, which the deadline must leave.
 const SLACK: Span = Span::seconds(10);

@@ -1,9 +1,9 @@
 //! A scenario whose twin cannot turn red, or that has none, proves nothing.
 
 use super::{Checker, rest};
+use crate::notation::limit::Limit;
 use crate::scenario::cgroup::Cgroup;
 use crate::scenario::expectation::Claim;
-use crate::scenario::limit::Limit;
 use crate::scenario::property::{Property, PropertyName};
 use crate::scenario::{Scenario, Twin};
 

@@ -1,9 +1,9 @@
 //! Properties must fit the unit they are set on, and actors must not turn a cap into a livelock.
 
 use super::Checker;
+use crate::notation::limit::Limit;
 use crate::scenario::actor::{Actor, OomScoreAdjust};
 use crate::scenario::cgroup::Place;
-use crate::scenario::limit::Limit;
 use crate::scenario::property::PropertyName;
 use crate::scenario::safety::Safety;
 

@@ -9,15 +9,15 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
-use crate::scenario::bytes::Bytes;
-use crate::scenario::metric::{Metric, Unit};
-use crate::scenario::percent::Percent;
-use crate::scenario::read::{
+use crate::notation::bytes::Bytes;
+use crate::notation::percent::Percent;
+use crate::notation::span::Span;
+use crate::reading::{
     FromTable, Malformed, Node, Reader, Table, Word, describe, object, read_entries, read_scalar, read_table,
     table_schema, value, word,
 };
+use crate::scenario::metric::{Metric, Unit};
 use crate::scenario::size::ShareOf;
-use crate::scenario::span::Span;
 
 /// A stretch of the run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

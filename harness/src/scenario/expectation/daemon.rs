@@ -5,8 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Signal;
-use crate::scenario::id::Id;
-use crate::scenario::read::{FromTable, Table, Word, value};
+use crate::notation::id::Id;
+use crate::reading::{FromTable, Table, Word, value};
 
 /// systemd-oomd watches exactly this cgroup for this trigger, and is not in dry-run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

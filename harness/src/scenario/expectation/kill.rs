@@ -6,9 +6,9 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::scenario::id::Id;
-use crate::scenario::percent::Percent;
-use crate::scenario::read::{FromTable, Malformed, Scalar, Table, Word, value, word};
+use crate::notation::id::Id;
+use crate::notation::percent::Percent;
+use crate::reading::{FromTable, Malformed, Scalar, Table, Word, value, word};
 use crate::scenario::size::LimitRef;
 
 /// A death that must happen, and its cause.

@@ -5,10 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Tasks;
-use crate::scenario::limit::Limit;
-use crate::scenario::percent::Percent;
-use crate::scenario::read::{Word, word};
-use crate::scenario::span::Span;
+use crate::notation::limit::Limit;
+use crate::notation::percent::Percent;
+use crate::notation::span::Span;
+use crate::reading::{Word, word};
 
 /// What systemd does with a unit after an OOM kill inside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

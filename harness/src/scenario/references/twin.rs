@@ -1,9 +1,9 @@
 //! The names that a twin mentions: those of the scenario, and what it adds itself.
 
 use super::Names;
+use crate::reading::locate::{Step, join};
 use crate::scenario::Twin;
 use crate::scenario::earlyoom::EARLYOOM;
-use crate::scenario::locate::{Step, join};
 
 impl<'s> Names<'s> {
     pub(super) fn twin(&mut self, twin: &'s Twin, index: usize) {

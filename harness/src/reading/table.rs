@@ -9,12 +9,12 @@ use schemars::{Schema, SchemaGenerator};
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::super::diagnostic::{Diagnostic, Source};
-use super::super::suggest::nearest;
 use super::{Node, Reader, Value};
+use crate::reading::diagnostic::{Diagnostic, Source};
+use crate::reading::suggest::nearest;
 
 /// A key that a table knows, as the JSON Schema shows it.
-pub(in crate::scenario) struct Key {
+pub(crate) struct Key {
     name: &'static str,
     required: bool,
     about: &'static str,
@@ -22,7 +22,7 @@ pub(in crate::scenario) struct Key {
 }
 
 /// A table with a fixed set of keys.
-pub(in crate::scenario) trait FromTable: Sized {
+pub(crate) trait FromTable: Sized {
     /// How messages call such a table: "[[actor]]".
     const LABEL: &'static str;
     /// Asks `table` for every key it knows, then builds the value.
@@ -30,10 +30,10 @@ pub(in crate::scenario) trait FromTable: Sized {
 }
 
 /// One table being read, or being asked which keys it knows.
-pub(in crate::scenario) struct Table<'r, 't> {
-    pub(in crate::scenario) reader: &'r mut Reader,
-    pub(in crate::scenario) span: Range<usize>,
-    pub(in crate::scenario) label: String,
+pub(crate) struct Table<'r, 't> {
+    pub(crate) reader: &'r mut Reader,
+    pub(crate) span: Range<usize>,
+    pub(crate) label: String,
     entries: &'t DeTable<'t>,
     keys: Vec<Key>,
     missing: Vec<(&'static str, &'static str)>,
@@ -42,7 +42,7 @@ pub(in crate::scenario) struct Table<'r, 't> {
 }
 
 impl<'r, 't> Table<'r, 't> {
-    pub(in crate::scenario) fn new(
+    pub(crate) fn new(
         reader: &'r mut Reader,
         span: Range<usize>,
         label: &str,
@@ -63,16 +63,12 @@ impl<'r, 't> Table<'r, 't> {
     }
 
     /// The value of a key that must be there.
-    pub(in crate::scenario) fn required<T: Value>(
-        &mut self,
-        name: &'static str,
-        about: &'static str,
-    ) -> Option<T> {
+    pub(crate) fn required<T: Value>(&mut self, name: &'static str, about: &'static str) -> Option<T> {
         self.required_node(name, about, T::schema).and_then(|node| T::read(node, self.reader))
     }
 
     /// The untyped value of a key that must be there.
-    pub(in crate::scenario) fn required_node(
+    pub(crate) fn required_node(
         &mut self,
         name: &'static str,
         about: &'static str,
@@ -86,16 +82,12 @@ impl<'r, 't> Table<'r, 't> {
     }
 
     /// The value of a key that may be left out.
-    pub(in crate::scenario) fn optional<T: Value>(
-        &mut self,
-        name: &'static str,
-        about: &'static str,
-    ) -> Option<T> {
+    pub(crate) fn optional<T: Value>(&mut self, name: &'static str, about: &'static str) -> Option<T> {
         self.node(name, false, about, T::schema).and_then(|node| T::read(node, self.reader))
     }
 
     /// The untyped value of a key, for keys whose type depends on another key.
-    pub(in crate::scenario) fn node(
+    pub(crate) fn node(
         &mut self,
         name: &'static str,
         required: bool,
@@ -108,22 +100,22 @@ impl<'r, 't> Table<'r, 't> {
     }
 
     /// Where a key stands, if the table has it.
-    pub(in crate::scenario) fn key_span(&self, name: &str) -> Option<Range<usize>> {
+    pub(crate) fn key_span(&self, name: &str) -> Option<Range<usize>> {
         self.entries.get_key_value(name).map(|(key, _)| key.span())
     }
 
     /// Where a key's value stands, if the table has it.
-    pub(in crate::scenario) fn value_span(&self, name: &str) -> Option<Range<usize>> {
+    pub(crate) fn value_span(&self, name: &str) -> Option<Range<usize>> {
         self.entries.get(name).map(Spanned::span)
     }
 
     /// Whether this is a run over the empty table that lists the keys.
-    pub(in crate::scenario) fn describes(&self) -> bool {
+    pub(crate) fn describes(&self) -> bool {
         self.generator.is_some()
     }
 
     /// Keeps quiet about unknown keys: the key that says which keys exist could not be read.
-    pub(in crate::scenario) fn abandon(&mut self) {
+    pub(crate) fn abandon(&mut self) {
         self.abandoned = true;
     }
 
@@ -168,7 +160,7 @@ impl<'r, 't> Table<'r, 't> {
 }
 
 /// The entries of a table in the order in which they were written (the map itself sorts by name).
-pub(in crate::scenario) fn in_file_order<'t>(
+pub(crate) fn in_file_order<'t>(
     entries: &'t DeTable<'t>,
 ) -> Vec<(&'t Spanned<std::borrow::Cow<'t, str>>, &'t Node<'t>)> {
     let mut entries: Vec<_> = entries.iter().collect();
@@ -177,7 +169,7 @@ pub(in crate::scenario) fn in_file_order<'t>(
 }
 
 /// Reads a table with a fixed set of keys; the body of its [`Value::read`].
-pub(in crate::scenario) fn read_table<T: FromTable>(node: &Node<'_>, reader: &mut Reader) -> Option<T> {
+pub(crate) fn read_table<T: FromTable>(node: &Node<'_>, reader: &mut Reader) -> Option<T> {
     let Some(entries) = node.get_ref().as_table() else {
         reader.wrong_type(node, &format!("a table ({})", T::LABEL));
         return None;
@@ -186,7 +178,7 @@ pub(in crate::scenario) fn read_table<T: FromTable>(node: &Node<'_>, reader: &mu
 }
 
 /// Reads the entries of a table with `read`, then reports the keys it did not ask for.
-pub(in crate::scenario) fn read_entries<T>(
+pub(crate) fn read_entries<T>(
     label: &str,
     span: Range<usize>,
     entries: &DeTable<'_>,
@@ -201,7 +193,7 @@ pub(in crate::scenario) fn read_entries<T>(
 }
 
 /// The keys that `read` asks a table for.
-pub(in crate::scenario) fn describe<T>(
+pub(crate) fn describe<T>(
     generator: &mut SchemaGenerator,
     read: impl FnOnce(&mut Table<'_, '_>) -> Option<T>,
 ) -> Vec<Key> {
@@ -214,7 +206,7 @@ pub(in crate::scenario) fn describe<T>(
 }
 
 /// The JSON Schema of a table with these keys and no others.
-pub(in crate::scenario) fn object(keys: Vec<Key>) -> Schema {
+pub(crate) fn object(keys: Vec<Key>) -> Schema {
     let mut properties = serde_json::Map::new();
     let mut required = Vec::new();
     for key in keys {
@@ -236,6 +228,6 @@ pub(in crate::scenario) fn object(keys: Vec<Key>) -> Schema {
 }
 
 /// The JSON Schema of a table type; the body of its [`Value::schema`].
-pub(in crate::scenario) fn table_schema<T: FromTable>(generator: &mut SchemaGenerator) -> Schema {
+pub(crate) fn table_schema<T: FromTable>(generator: &mut SchemaGenerator) -> Schema {
     object(describe(generator, T::from_table))
 }

@@ -1,7 +1,7 @@
 //! A size in systemd's notation (`512M`, `1.5G`, `4096`) ↔ bytes.
 //!
 //! The base is 1024 as in systemd's `parse_size()`. It does not accept what systemd does not (`512m`, `512MB`), and it
-//! knows no `infinity` and no percent: those belong to [`Limit`](super::limit::Limit).
+//! knows no `infinity` and no percent: those belong to [`Limit`](crate::notation::limit::Limit).
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::read::{Malformed, Scalar, value};
+use crate::reading::{Malformed, Scalar, value};
 
 /// A number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]

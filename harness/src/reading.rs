@@ -8,17 +8,20 @@ use schemars::{Schema, SchemaGenerator};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::diagnostic::{Diagnostic, Source};
-use super::suggest::nearest;
+use crate::reading::diagnostic::{Diagnostic, Source};
+use crate::reading::suggest::nearest;
 
+pub mod diagnostic;
+pub(crate) mod locate;
+pub mod suggest;
 mod table;
 
-pub(super) use table::{
+pub(crate) use table::{
     FromTable, Table, describe, in_file_order, object, read_entries, read_table, table_schema,
 };
 
 /// A value with its place in the file.
-pub(super) type Node<'t> = Spanned<DeValue<'t>>;
+pub(crate) type Node<'t> = Spanned<DeValue<'t>>;
 
 /// Why a text is not a value of some type, as a lower-case sentence, and the text that was probably meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,41 +34,41 @@ pub struct Malformed {
 }
 
 impl Malformed {
-    pub(super) fn new(message: impl Into<String>) -> Self {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), suggestion: None }
     }
 
-    pub(super) fn suggest(mut self, suggestion: Option<String>) -> Self {
+    pub(crate) fn suggest(mut self, suggestion: Option<String>) -> Self {
         self.suggestion = suggestion;
         self
     }
 }
 
 /// Collects the problems of one file.
-pub(super) struct Reader {
-    pub(super) source: Source,
-    pub(super) problems: Vec<Diagnostic>,
+pub(crate) struct Reader {
+    pub(crate) source: Source,
+    pub(crate) problems: Vec<Diagnostic>,
 }
 
 impl Reader {
-    pub(super) fn error(&mut self, span: Range<usize>, message: impl Into<String>) -> &mut Diagnostic {
+    pub(crate) fn error(&mut self, span: Range<usize>, message: impl Into<String>) -> &mut Diagnostic {
         let diagnostic = Diagnostic::error(&self.source, span, message);
         self.push(diagnostic)
     }
 
-    pub(super) fn push(&mut self, diagnostic: Diagnostic) -> &mut Diagnostic {
+    pub(crate) fn push(&mut self, diagnostic: Diagnostic) -> &mut Diagnostic {
         self.problems.push(diagnostic);
         self.problems.last_mut().expect("one was just pushed")
     }
 
     /// Reports that `node` is of the wrong TOML type.
-    pub(super) fn wrong_type(&mut self, node: &Node<'_>, expecting: &str) {
+    pub(crate) fn wrong_type(&mut self, node: &Node<'_>, expecting: &str) {
         let found = describe_type(node.get_ref());
         self.error(node.span(), format!("expected {expecting}, found {found}"));
     }
 
     /// Unwraps `result`, or reports why the text at `span` is refused.
-    pub(super) fn accept<T>(&mut self, result: Result<T, Malformed>, span: Range<usize>) -> Option<T> {
+    pub(crate) fn accept<T>(&mut self, result: Result<T, Malformed>, span: Range<usize>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
             Err(malformed) => {
@@ -91,7 +94,7 @@ fn describe_type(value: &DeValue<'_>) -> String {
 }
 
 /// Something that a key of a scenario file can hold.
-pub(super) trait Value: Sized {
+pub(crate) trait Value: Sized {
     /// The typed value, or `None` after reporting what is wrong.
     fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self>;
     /// The JSON Schema of what `read` accepts.
@@ -101,30 +104,27 @@ pub(super) trait Value: Sized {
 /// `Value` of a type that is a [`Scalar`], or of one that is read [`FromTable`] with no more to its schema than its keys.
 macro_rules! value {
     (scalar $type:ty) => {
-        $crate::scenario::read::value!($type, read_scalar, scalar_schema);
+        $crate::reading::value!($type, read_scalar, scalar_schema);
     };
     (table $type:ty) => {
-        $crate::scenario::read::value!($type, read_table, table_schema);
+        $crate::reading::value!($type, read_table, table_schema);
     };
     ($type:ty, $read:ident, $schema:ident) => {
-        impl $crate::scenario::read::Value for $type {
-            fn read(
-                node: &$crate::scenario::read::Node<'_>,
-                reader: &mut $crate::scenario::read::Reader,
-            ) -> Option<Self> {
-                $crate::scenario::read::$read(node, reader)
+        impl $crate::reading::Value for $type {
+            fn read(node: &$crate::reading::Node<'_>, reader: &mut $crate::reading::Reader) -> Option<Self> {
+                $crate::reading::$read(node, reader)
             }
 
             fn schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                $crate::scenario::read::$schema::<Self>(generator)
+                $crate::reading::$schema::<Self>(generator)
             }
         }
     };
 }
-pub(super) use value;
+pub(crate) use value;
 
 /// An enum written as one of a few words.
-pub(super) trait Word: Copy + 'static {
+pub(crate) trait Word: Copy + 'static {
     /// What the word chooses, for messages: "a safety class".
     const EXPECTING: &'static str;
     /// Each word with its value.
@@ -147,7 +147,7 @@ impl<T: Word> Value for T {
 }
 
 /// The value of a word, or the list of words that would be right.
-pub(super) fn parse_word<T: Word>(text: &str) -> Result<T, Malformed> {
+pub(crate) fn parse_word<T: Word>(text: &str) -> Result<T, Malformed> {
     T::WORDS.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
         Malformed::new(format!("`{text}` is not {}: expected {}", T::EXPECTING, word_list(T::WORDS)))
             .suggest(nearest(text, T::WORDS.iter().map(|(word, _)| *word)))
@@ -155,7 +155,7 @@ pub(super) fn parse_word<T: Word>(text: &str) -> Result<T, Malformed> {
 }
 
 /// The word for a value.
-pub(super) fn word<T: Word + PartialEq>(value: T) -> &'static str {
+pub(crate) fn word<T: Word + PartialEq>(value: T) -> &'static str {
     T::WORDS.iter().find(|(_, known)| *known == value).map_or("", |(text, _)| text)
 }
 
@@ -165,7 +165,7 @@ fn word_list<T>(words: &[(&str, T)]) -> String {
 }
 
 /// A value written as text (or as a bare number) with a notation of its own.
-pub(super) trait Scalar: std::str::FromStr<Err = Malformed> + schemars::JsonSchema {
+pub(crate) trait Scalar: std::str::FromStr<Err = Malformed> + schemars::JsonSchema {
     /// What is expected, with an example, for messages.
     const EXPECTING: &'static str;
 
@@ -177,7 +177,7 @@ pub(super) trait Scalar: std::str::FromStr<Err = Malformed> + schemars::JsonSche
 }
 
 /// Reads a scalar; the body of its [`Value::read`].
-pub(super) fn read_scalar<T: Scalar>(node: &Node<'_>, reader: &mut Reader) -> Option<T> {
+pub(crate) fn read_scalar<T: Scalar>(node: &Node<'_>, reader: &mut Reader) -> Option<T> {
     let text = match node.get_ref() {
         DeValue::String(text) => Some(text.to_string()),
         DeValue::Integer(number) => (number.radix() == 10).then(|| T::number(number.as_str())).flatten(),
@@ -192,7 +192,7 @@ pub(super) fn read_scalar<T: Scalar>(node: &Node<'_>, reader: &mut Reader) -> Op
 }
 
 /// The schema of a scalar; the body of its [`Value::schema`].
-pub(super) fn scalar_schema<T: Scalar>(generator: &mut SchemaGenerator) -> Schema {
+pub(crate) fn scalar_schema<T: Scalar>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Case;
-use crate::guard::{self, HostPolicy};
+use crate::guard::{self, Allowance};
 use crate::plan;
 use crate::record::event::EndReason;
 use crate::record::store::{Store, StoreError};
@@ -34,7 +34,7 @@ pub enum HostError {
     Twin(#[from] crate::scenario::UnknownTwin),
     /// The host's own policy is not usable.
     #[error(transparent)]
-    Policy(#[from] guard::PolicyError),
+    Policy(#[from] guard::AllowanceError),
     /// The record cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -58,7 +58,7 @@ impl HostError {
 pub fn run_case(case: &Case, dir: &Path, on: &mut dyn FnMut(&Progress)) -> Result<Outcome, HostError> {
     guard::fit(&host::probe(None))?;
     let bus = systemd::Bus::connect(PATIENCE)?;
-    let policy = HostPolicy::load(Path::new(guard::POLICY_PATH))?;
+    let policy = Allowance::load(Path::new(guard::ALLOWANCE_PATH))?;
     let run = run_id();
     let paths = Paths::of_this_machine().map_err(HostError::Programs)?;
     // Held until everything is taken down: what is admitted is admitted alone, and no recovery takes it for a leftover.

@@ -251,12 +251,12 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::case::Case;
+    use crate::case::frame::{self, LONGEST};
     use crate::judge::judge;
     use crate::record::Record;
     use crate::record::store::EVENTS;
     use crate::scenario::Scenario;
-    use crate::target::Case;
-    use crate::target::frame::{self, LONGEST};
 
     const SAVED: &str = "tests/fixtures/records/hard-cap-kill.trixie";
 

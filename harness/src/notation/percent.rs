@@ -9,8 +9,8 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::bytes::Bytes;
-use super::read::{Malformed, Scalar, value};
+use crate::notation::bytes::Bytes;
+use crate::reading::{Malformed, Scalar, value};
 
 /// Parts per 10,000: 9500 is 95 %.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -206,7 +206,7 @@ fn provide(vm: &Vm, case: &Case) -> Result<Vec<Event>, VmError> {
     }
     if let Some(rate) = scenario.requires.swap_rate {
         vm.throttle_swap(rate.0)?;
-        let policy = crate::guard::POLICY_PATH;
+        let policy = crate::guard::ALLOWANCE_PATH;
         let line = Command::sh(format!("echo 'swap-rate = \"{}\"' >> {policy}", rate.0));
         run(format!("write swap-rate to {policy}"), line)?;
     }

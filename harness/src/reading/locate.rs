@@ -8,11 +8,11 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::read::Node;
+use crate::reading::Node;
 
 /// One step into the file.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Step<'p> {
+pub(crate) enum Step<'p> {
     /// A key of a table.
     Key(&'p str),
     /// An item of a list or of repeated tables.
@@ -32,12 +32,12 @@ impl From<usize> for Step<'_> {
 }
 
 /// `path` with more steps at its end.
-pub(super) fn join<'p>(path: &[Step<'p>], more: &[Step<'p>]) -> Vec<Step<'p>> {
+pub(crate) fn join<'p>(path: &[Step<'p>], more: &[Step<'p>]) -> Vec<Step<'p>> {
     [path, more].concat()
 }
 
 /// The bytes of the value at `path` in `text`.
-pub(super) fn locate(text: &str, path: &[Step<'_>]) -> Range<usize> {
+pub(crate) fn locate(text: &str, path: &[Step<'_>]) -> Range<usize> {
     let (tree, _) = DeTable::parse_recoverable(text);
     let mut span = 0..0;
     let Some((first, rest)) = path.split_first() else {

@@ -158,10 +158,10 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::case::frame::Decoder;
     use crate::record::event::Mark;
     use crate::record::store::Store;
     use crate::record::{Event, Stamped};
-    use crate::target::frame::Decoder;
 
     #[test]
     fn what_is_written_while_it_runs_is_sent_whole_and_in_order() {

@@ -9,9 +9,9 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::bytes::Bytes;
-use super::percent::Percent;
-use super::read::{Malformed, Scalar, value};
+use crate::notation::bytes::Bytes;
+use crate::notation::percent::Percent;
+use crate::reading::{Malformed, Scalar, value};
 
 /// A limit before it is resolved on a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

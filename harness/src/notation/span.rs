@@ -9,8 +9,8 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::read::{Malformed, Scalar, value};
-use super::suggest::nearest;
+use crate::reading::suggest::nearest;
+use crate::reading::{Malformed, Scalar, value};
 
 /// A time span in microseconds, systemd's own resolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
