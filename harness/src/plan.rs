@@ -7,6 +7,7 @@ pub(crate) mod argv;
 mod caps;
 pub mod claim;
 mod claims;
+mod place;
 mod print;
 mod resolve;
 
@@ -15,6 +16,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use claim::{BoundKind, Expectation, Unit};
+pub use place::{Expected, Parent, Place};
 pub use print::print;
 pub use resolve::plan;
 
@@ -230,10 +232,8 @@ pub struct PlannedActor {
     pub unit: String,
     /// The slice of that unit.
     pub slice: String,
-    /// Its cgroup, from the root.
-    pub cgroup: String,
-    /// Sampled cgroups that hold it, innermost first.
-    pub watched_chain: Vec<String>,
+    /// The cgroup that it is expected in; the observed one stands in the record.
+    pub cgroup: Expected,
     /// Properties of its own scope, when it has one.
     pub properties: Vec<Property>,
     /// Program (`balloon` or `bystander`) and arguments; `{status}` and `{data}` stand for the run's directories.
@@ -253,20 +253,6 @@ pub struct PlannedActor {
     pub file: Option<u64>,
     /// Whether its own code comes from a cold private copy.
     pub cold_text: bool,
-}
-
-/// How an actor is started and placed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Place {
-    /// A child of the harness in a scope of its own.
-    OwnScope,
-    /// A child of the harness in a scope shared with other actors.
-    SharedScope,
-    /// The main process of a service, started by PID 1.
-    ServiceMain,
-    /// A child of the harness moved into the cgroup of a running service.
-    InService,
 }
 
 /// When an actor is released.

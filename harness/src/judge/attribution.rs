@@ -13,7 +13,7 @@ use reports::report::{Agreement, Kill, Witness};
 
 use super::View;
 use super::conditions::has_processes;
-use crate::plan::{Place, PlannedActor};
+use crate::plan::PlannedActor;
 use crate::record::Event;
 use crate::record::event::{ActorEnd, Mark, When};
 use kernel_log::Death;
@@ -171,12 +171,6 @@ fn witness(said: Testimony, killer: Killer) -> Option<Witness> {
     Some(Witness { name: said.name.into(), says: said.says, agrees })
 }
 
-/// Whether nobody but the processes of this actor lives in its cgroup: then who is killed there is the actor, also where
-/// the kernel names a thread because the leader had already let go of its memory.
-pub(super) fn alone(actor: &PlannedActor) -> bool {
-    actor.place == Place::OwnScope
-}
-
 /// Exit code of an actor whose work several processes shared, some of which were killed.
 pub(super) const SOME_WERE_KILLED: i32 = 6;
 
@@ -206,7 +200,7 @@ fn systemd(view: &View<'_>, ended: &Ended<'_>) -> Testimony {
     let Some(Some(state)) = view.unit(&ended.actor.unit, When::After) else {
         return Testimony::missing(NAME, "the unit was gone when asked");
     };
-    if !alone(ended.actor) {
+    if !ended.actor.place.is_alone() {
         let result = state.result.as_deref().unwrap_or("none");
         return Testimony::missing(NAME, format!("Result={result}, of the whole unit, not of this process"));
     }

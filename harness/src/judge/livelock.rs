@@ -116,10 +116,12 @@ fn is_open(view: &View<'_>, stretch: &Stretch) -> bool {
 fn bands<'a>(view: &View<'a>, claim: &'a LivelockClaim) -> Result<Vec<Band<'a>>, String> {
     let mut bands: Vec<Band<'a>> = Vec::new();
     bands.extend(claim.high.map(|high| Band { name: &claim.cgroup, high, max: claim.max }));
-    let Some(own) = cgroup_path(view.plan, &claim.cgroup) else {
+    if cgroup_path(view.plan, &claim.cgroup).is_none() {
         return Err(format!("{} was not sampled", claim.cgroup));
+    }
+    let Some(hog) = view.cgroup(&claim.hog) else {
+        return Err(format!("the cgroup of {} was never seen", claim.hog));
     };
-    let hog = view.actor(&claim.hog).map_or(own, |actor| actor.cgroup.as_str());
     for (name, values) in view.limits() {
         let limit = |file: &str| values.get(file).and_then(|value| value.parse::<u64>().ok());
         let Some(high) = limit("memory.high").filter(|_| name != claim.cgroup) else { continue };

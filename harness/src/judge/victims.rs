@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use reports::outcome::{Killer, Verdict};
 use reports::report::{Finding, Kill};
 
-use super::attribution::alone;
 use super::attribution::kernel_log::{death_of, deaths};
 use super::view::{Daemon, KernelLog};
 use super::{View, found, is_below};
@@ -101,7 +100,7 @@ fn strangers(view: &View<'_>, allowed: &[String]) -> Vec<String> {
     let ours = |pid: u32, cgroup: Option<&str>| {
         view.plan.actors.iter().filter(|actor| allowed.contains(&actor.id)).any(|actor| {
             view.pid(&actor.id) == Some(pid)
-                || alone(actor) && cgroup.is_some_and(|path| path == actor.cgroup)
+                || actor.place.is_alone() && cgroup.is_some() && cgroup == view.cgroup(&actor.id)
         })
     };
     let of_allowed: Vec<u32> = allowed
@@ -138,14 +137,17 @@ fn by_daemons(view: &View<'_>, ours: impl Fn(u32, Option<&str>) -> bool, allowed
 
 /// The actors in a cgroup and below it; its path when there are none.
 fn who_lives_in(view: &View<'_>, path: &str) -> String {
-    let actors = view.plan.actors.iter().filter(|actor| is_below(&actor.cgroup, path));
+    let lives_in = |cgroup: &str| is_below(cgroup, path);
+    let actors = view.plan.actors.iter().filter(|actor| view.cgroup(&actor.id).is_some_and(lives_in));
     let names: Vec<&str> = actors.map(|actor| actor.id.as_str()).collect();
     if names.is_empty() { path.to_owned() } else { names.join(", ") }
 }
 
 /// Whether a killed cgroup held actors and none but allowed ones. oomd kills recursively: everything below counts.
 fn only_allowed_in(view: &View<'_>, path: &str, allowed: &[String]) -> bool {
-    let mut held = view.plan.actors.iter().filter(|actor| is_below(&actor.cgroup, path)).peekable();
+    let actors = view.plan.actors.iter();
+    let mut held =
+        actors.filter(|actor| view.cgroup(&actor.id).is_some_and(|cgroup| is_below(cgroup, path))).peekable();
     held.peek().is_some() && held.all(|actor| allowed.contains(&actor.id))
 }
 

@@ -1,11 +1,13 @@
 //! A record with its phases and actors looked up, shared by the judges.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::attribution::kernel_log::death_of;
+use super::is_below;
 use crate::earlyoom::{Selection, is_dry_run, selection};
 use crate::plan::claim::Phase;
-use crate::plan::{Place, Plan, PlannedActor};
+use crate::plan::{Parent, Plan, PlannedActor};
 use crate::record::event::{ActorEnd, ActorStatus, AnswerResult, Mark, UnitState, When};
 use crate::record::{Event, Record};
 
@@ -143,6 +145,26 @@ impl<'a> View<'a> {
         .map(|(_, pid)| pid)
     }
 
+    /// The cgroup in which an actor was seen; none when nobody looked, wherever the plan wanted it.
+    #[must_use]
+    pub fn cgroup(&self, actor: &str) -> Option<&'a str> {
+        self.find(|event| match event {
+            Event::ActorPlaced { actor: id, cgroup, .. } if id == actor => Some(cgroup.as_str()),
+            _ => None,
+        })
+        .map(|(_, cgroup)| cgroup)
+    }
+
+    /// The sampled cgroups that hold the one in which an actor was seen, innermost first.
+    #[must_use]
+    pub fn sampled_around(&self, actor: &str) -> Vec<&'a str> {
+        let Some(cgroup) = self.cgroup(actor) else { return Vec::new() };
+        let watched = self.plan.watched.iter().filter(|watched| is_below(cgroup, &watched.cgroup));
+        let mut around: Vec<_> = watched.collect();
+        around.sort_by_key(|watched| Reverse(watched.cgroup.len()));
+        around.into_iter().map(|watched| watched.subject.as_str()).collect()
+    }
+
     /// When and how an actor ended.
     #[must_use]
     pub fn end(&self, actor: &str) -> Option<(u64, ActorEnd)> {
@@ -157,7 +179,8 @@ impl<'a> View<'a> {
     pub fn how_it_ended(&self, actor: &PlannedActor) -> Option<(u64, ActorEnd)> {
         let (at, end) = self.end(&actor.id)?;
         let state = self.unit(&actor.unit, When::After).flatten();
-        let managers = state.filter(|_| actor.place == Place::ServiceMain).and_then(|state| state.main_end);
+        let managers =
+            state.filter(|_| actor.place.parent() == Parent::Manager).and_then(|state| state.main_end);
         Some((at, managers.unwrap_or(end)))
     }
 

@@ -314,7 +314,6 @@ mod tests {
             ]
         );
         assert_eq!(plan.actors[0].unit, "bulkhead-r5n17otgu92-agents-deep-b.scope");
-        assert_eq!(plan.actors[0].watched_chain, ["deep", "agents", "run@workspace.slice"]);
         for unit in plan.cgroups.iter().chain(&plan.outer).map(|unit| &unit.unit) {
             assert_eq!(crate::run::origin::run_of(unit), Some(RUN), "{unit}");
         }

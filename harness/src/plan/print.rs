@@ -103,7 +103,7 @@ fn write_actor(out: &mut String, plan: &Plan, actor: &PlannedActor) -> std::fmt:
         Place::OwnScope | Place::SharedScope => command::scope(&actor.unit, &actor.slice, &argv, properties),
         Place::ServiceMain => command::service(&actor.unit, &actor.slice, &argv, &[], properties),
         Place::InService => {
-            format!("{} & echo $! > /sys/fs/cgroup{}/cgroup.procs", argv.join(" "), actor.cgroup)
+            format!("{} & echo $! > /sys/fs/cgroup{}/cgroup.procs", argv.join(" "), actor.cgroup.path())
         }
     };
     writeln!(out, "{line}")

@@ -6,8 +6,8 @@ use super::argv::{argv, earlyoom_argv};
 use super::caps::{self, Caps, page_rounded};
 use super::claims;
 use super::{
-    Place, Plan, PlanError, PlannedActor, PlannedAnswer, PlannedDaemons, PlannedEarlyoom, PlannedProtect,
-    PlannedRequires, PlannedUnit, Question, Release, UnitKind, Watchdog, Watched,
+    Expected, Place, Plan, PlanError, PlannedActor, PlannedAnswer, PlannedDaemons, PlannedEarlyoom,
+    PlannedProtect, PlannedRequires, PlannedUnit, Question, Release, UnitKind, Watchdog, Watched,
 };
 use crate::host::HostFacts;
 use crate::notation::bytes::Bytes;
@@ -50,7 +50,6 @@ pub fn plan(scenario: &Scenario, twin: Option<&str>, host: &HostFacts, run: &str
     let outer = resolver.outer()?;
     let mut watched = resolver.watched(&slice, &outer, &cgroups, &actors);
     watched.extend(oomd_at_work(scenario, host)?);
-    let actors = actors.into_iter().map(|actor| with_chain(actor, &watched)).collect();
     Ok(Plan {
         run: run.to_owned(),
         scenario: scenario.id.to_string(),
@@ -310,6 +309,8 @@ impl Resolver<'_> {
             None => None,
         };
         let made = self.place(actor)?;
+        let invalid = |source| PlanError::NoSlice { unit: made.0.unit.clone(), source };
+        let cgroup = made.0.cgroup.parse().map_err(invalid)?;
         let mut properties = Vec::new();
         if made.1 == Place::OwnScope {
             properties.extend(self.deadline());
@@ -332,8 +333,7 @@ impl Resolver<'_> {
             place: made.1,
             unit: made.0.unit,
             slice: made.0.slice,
-            cgroup: made.0.cgroup,
-            watched_chain: Vec::new(),
+            cgroup: Expected::Exactly(cgroup),
             properties,
             argv: argv(actor, self.scenario.deadline, total, low),
             oom_score_adj: i32::from(actor.oom_score_adjust.0),
@@ -433,7 +433,7 @@ impl Resolver<'_> {
         watched.push(watch(slice));
         watched.extend(outer.iter().map(watch));
         for actor in actors {
-            let held = watched.iter().any(|watched| is_below(&actor.cgroup, &watched.cgroup));
+            let held = watched.iter().any(|watched| is_below(actor.cgroup.path().as_str(), &watched.cgroup));
             if let (false, Ok(cgroup)) = (held, cgroup_of_slice(&actor.slice)) {
                 watched.push(Watched { subject: actor.slice.clone(), cgroup });
             }
@@ -464,15 +464,6 @@ fn every_us(role: &Role) -> u64 {
         Role::Forker(forker) => forker.every.map_or(FORK_US, |every| every.0),
         Role::Balloon(_) | Role::Spinner(_) => 0,
     }
-}
-
-/// Fills in the sampled cgroups that hold an actor, innermost first.
-fn with_chain(mut actor: PlannedActor, watched: &[Watched]) -> PlannedActor {
-    let mut chain: Vec<&Watched> =
-        watched.iter().filter(|watched| is_below(&actor.cgroup, &watched.cgroup)).collect();
-    chain.sort_by_key(|watched| std::cmp::Reverse(watched.cgroup.len()));
-    actor.watched_chain = chain.into_iter().map(|watched| watched.subject.clone()).collect();
-    actor
 }
 
 fn is_below(path: &str, root: &str) -> bool {

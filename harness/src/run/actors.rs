@@ -271,11 +271,11 @@ fn how(status: ExitStatus) -> ActorEnd {
 }
 
 fn switches(plan: &Plan, paths: &Paths) -> Vec<KillSwitch> {
-    let own = std::iter::once(&plan.slice).chain(&plan.outer).map(|unit| &unit.cgroup);
-    let is_outside = |path: &&String| {
-        !own.clone().any(|own| path.strip_prefix(own.as_str()).is_some_and(|rest| rest.starts_with('/')))
+    let own = std::iter::once(&plan.slice).chain(&plan.outer).map(|unit| unit.cgroup.as_str());
+    let is_outside = |path: &&str| {
+        !own.clone().any(|own| path.strip_prefix(own).is_some_and(|rest| rest.starts_with('/')))
     };
-    let outside = plan.actors.iter().map(|actor| &actor.cgroup).filter(is_outside);
+    let outside = plan.actors.iter().map(|actor| actor.cgroup.path().as_str()).filter(is_outside);
     own.clone()
         .chain(outside)
         .filter_map(|path| path.parse::<CgroupPath>().ok())
@@ -447,7 +447,11 @@ impl Setup<'_> {
         for actor in plan.actors.iter().filter(|actor| actor.place == Place::InService) {
             // A process in a service's cgroup is part of the service, whoever started it; the harness stays its parent
             // and so learns its wait status.
-            let procs = self.paths.cgroups.join(actor.cgroup.trim_start_matches('/')).join("cgroup.procs");
+            let procs = self
+                .paths
+                .cgroups
+                .join(actor.cgroup.path().as_str().trim_start_matches('/'))
+                .join("cgroup.procs");
             fs::write(&procs, self.pid(&actor.id).to_string())
                 .map_err(io_error(procs.display().to_string()))?;
         }
@@ -501,8 +505,7 @@ impl Setup<'_> {
             let cgroup = cgroupfs::cgroup_of(&proc, pid)
                 .map_err(|source| SetupError::Cgroup { unit: actor.unit.clone(), source })?;
             let adj = number(&own.join("oom_score_adj"))?;
-            if cgroup.as_str() == actor.cgroup && adj == actor.oom_score_adj && waits(&self.actors, &actor.id)
-            {
+            if actor.cgroup.allows(&cgroup) && adj == actor.oom_score_adj && waits(&self.actors, &actor.id) {
                 let comm = fs::read_to_string(own.join("comm"))
                     .unwrap_or_default()
                     .trim_end_matches('\n')
@@ -514,7 +517,7 @@ impl Setup<'_> {
                 self.recorder.record(Event::ActorPlaced {
                     actor: actor.id.clone(),
                     pid,
-                    cgroup: actor.cgroup.clone(),
+                    cgroup: cgroup.into(),
                     oom_score_adj: adj,
                     comm,
                 });

@@ -176,7 +176,14 @@ impl Run {
 
     /// The cgroup of an actor, as planned.
     pub(crate) fn cgroup_of(&self, actor: &str) -> String {
-        self.plan().actors.iter().find(|planned| planned.id == actor).expect("an actor").cgroup.clone()
+        self.plan()
+            .actors
+            .iter()
+            .find(|planned| planned.id == actor)
+            .expect("an actor")
+            .cgroup
+            .path()
+            .to_string()
     }
 
     pub(crate) fn plan(&self) -> &harness::plan::Plan {

@@ -202,11 +202,7 @@ pub(crate) const TABLE: &[Lie] = &[
         tale.silence_the_kernel();
         tale.add(tale.mark(Mark::Climb), Event::KernelLogLost { records: 90 });
         let cgroup = tale.cgroup("hog");
-        for actor in &mut tale.plan_mut().actors {
-            if actor.id == "server" {
-                actor.cgroup.clone_from(&cgroup);
-            }
-        }
+        tale.was_seen_in("server", &cgroup);
         tale.ends("server", tale.death("hog"), ActorEnd::Signalled(9));
     }),
 ];

@@ -31,7 +31,7 @@ impl Tale {
     }
 
     pub(crate) fn cgroup(&self, id: &str) -> String {
-        self.plan().actors.iter().find(|actor| actor.id == id).expect("an actor").cgroup.clone()
+        self.plan().actors.iter().find(|actor| actor.id == id).expect("an actor").cgroup.path().to_string()
     }
 
     pub(crate) fn unit_of(&self, id: &str) -> String {
@@ -81,6 +81,17 @@ impl Tale {
             changed |= change(stamped.at_us, &mut stamped.event);
         }
         assert!(changed, "nothing was changed: the lie is none");
+    }
+
+    /// An actor was seen in this cgroup, and in no other.
+    pub(crate) fn was_seen_in(&mut self, id: &str, path: &str) {
+        self.change(|_, event| match event {
+            Event::ActorPlaced { actor, cgroup, .. } if actor == id => {
+                path.clone_into(cgroup);
+                true
+            }
+            _ => false,
+        });
     }
 
     /// Takes away every word of the kernel about kills.

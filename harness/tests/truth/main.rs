@@ -147,3 +147,19 @@ fn every_saved_record_is_a_pass_without_a_lie() {
         assert_eq!(judgement.verdict, Verdict::Pass, "{name}: {:?}{}", judgement.reason, words(&judgement));
     }
 }
+
+/// A way in that leaves the choice of the cgroup to somebody else loses no verdict: what counts is what was seen.
+#[test]
+fn where_an_actor_was_is_told_by_who_looked_and_not_by_the_plan() {
+    for name in names() {
+        let record = load(&name);
+        let before = judge(&record);
+        let mut tale = Tale { record };
+        for actor in &mut tale.plan_mut().actors {
+            actor.cgroup = "/".to_owned().try_into().expect("any cgroup");
+        }
+        let judgement = judge(&tale.record);
+        assert_eq!(judgement.findings, before.findings, "{name}");
+        assert_eq!(judgement.kills, before.kills, "{name}");
+    }
+}

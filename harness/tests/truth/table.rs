@@ -208,12 +208,7 @@ pub(crate) const TABLE: &[Lie] = &[
         tale.silence_the_kernel();
         tale.add(tale.mark(Mark::Climb), Event::KernelLogLost { records: 90 });
         let cgroup = tale.cgroup("hog");
-        for actor in &mut tale.plan_mut().actors {
-            if actor.id == "neighbour" {
-                actor.cgroup.clone_from(&cgroup);
-                actor.watched_chain = vec!["work".into(), "run".into()];
-            }
-        }
+        tale.was_seen_in("neighbour", &cgroup);
         tale.ends("neighbour", tale.death("hog"), ActorEnd::Signalled(9));
     }),
     // Alive means running.

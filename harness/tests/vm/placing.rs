@@ -44,14 +44,14 @@ fn an_actor_is_in_its_cgroup_before_it_takes_a_byte() {
     let plan = judged.record.head.plan.as_ref().expect("a plan");
     for actor in &plan.actors {
         let placed = judged.position(|event| {
-            matches!(event, Event::ActorPlaced { actor: id, cgroup, .. } if *id == actor.id && *cgroup == actor.cgroup)
+            matches!(event, Event::ActorPlaced { actor: id, cgroup, .. } if *id == actor.id && *cgroup == actor.cgroup.path().as_str())
         });
         let released =
             judged.position(|event| matches!(event, Event::ActorReleased { actor: id } if *id == actor.id));
         assert!(placed < released, "{}", actor.id);
     }
     let hog = plan.actors.iter().find(|actor| actor.id == "hog").expect("the hog");
-    assert_eq!(told, hog.cgroup);
+    assert_eq!(told, hog.cgroup.path().as_str());
     let released = judged.position(|event| matches!(event, Event::ActorReleased { actor } if actor == "hog"));
     let untouched: Vec<u64> = judged.record.events[..released]
         .iter()

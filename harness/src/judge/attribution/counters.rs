@@ -13,14 +13,14 @@ const NAME: &str = "memory.events";
 
 pub(super) fn testify(view: &View<'_>, ended: &Ended<'_>, all: &[Ended<'_>]) -> Testimony {
     let actor = ended.actor;
-    if actor.watched_chain.is_empty() {
+    let around = view.sampled_around(&actor.id);
+    if around.is_empty() {
         return Testimony::missing(NAME, "no watched cgroup holds this actor");
     }
     // A service that went down with its process took its counters along: what was read before the kill does not count it.
-    let chain: Vec<&String> =
-        actor.watched_chain.iter().skip_while(|name| !outlived(view, name, ended.at_us)).collect();
-    let Some(own) = chain.first().copied() else {
-        let gone = actor.watched_chain.join(", ");
+    let gone = around.iter().take_while(|name| !outlived(view, name, ended.at_us)).count();
+    let Some((own, _)) = around[gone..].split_first() else {
+        let gone = around.join(", ");
         return Testimony::missing(NAME, format!("{gone}: not read after the end"));
     };
     let Some(kills) = view.delta(&format!("{own}:memory.events.oom_kill")) else {
@@ -40,12 +40,12 @@ pub(super) fn testify(view: &View<'_>, ended: &Ended<'_>, all: &[Ended<'_>]) -> 
             format!("{own}: oom_kill +{kills}, but {rivals} of its processes died and it does not say which");
         return Testimony::missing(NAME, says);
     }
-    of_limits(view, actor, &chain, kills)
+    of_limits(view, actor, &around[gone..], kills)
 }
 
 /// Which limits were hit where kills were counted. `oom` is charged to the cgroup whose limit was hit, `oom_kill` to the
 /// victim's; `memory.events` has that of everything below as well.
-fn of_limits(view: &View<'_>, actor: &PlannedActor, chain: &[&String], kills: u64) -> Testimony {
+fn of_limits(view: &View<'_>, actor: &PlannedActor, chain: &[&str], kills: u64) -> Testimony {
     let own = chain[0];
     let mut hit = Vec::new();
     for name in chain {
@@ -106,7 +106,7 @@ fn logged_of_others(view: &View<'_>, ended: &Ended<'_>) -> u64 {
     if ended.death.is_some() { 0 } else { deaths(view).len() as u64 }
 }
 
-/// How many actors below a cgroup died in a way that an OOM kill could be, and that the kernel log gives to nobody else.
+/// How many actors that were not seen outside a cgroup died in a way that an OOM kill could be, and that the kernel log gives to nobody else.
 fn rivals(view: &View<'_>, ended: &Ended<'_>, own: &str, all: &[Ended<'_>]) -> u64 {
     let Some(path) = cgroup_path(view.plan, own) else { return 0 };
     if ended.death.is_some() {
@@ -114,7 +114,7 @@ fn rivals(view: &View<'_>, ended: &Ended<'_>, own: &str, all: &[Ended<'_>]) -> u
     }
     let could_be = |other: &&Ended<'_>| {
         matches!(other.end, ActorEnd::Signalled(libc::SIGKILL) | ActorEnd::Unknown)
-            && is_below(&other.actor.cgroup, path)
+            && view.cgroup(&other.actor.id).is_none_or(|cgroup| is_below(cgroup, path))
     };
     all.iter().filter(could_be).count() as u64
 }
@@ -135,7 +135,8 @@ fn oom_below(view: &View<'_>, name: &str) -> Option<u64> {
 fn limited_above(view: &View<'_>, actor: &PlannedActor) -> bool {
     let sampled = |path: &str| view.plan.watched.iter().any(|watched| watched.cgroup == path);
     let finite = |limit: Option<&String>| limit.is_some_and(|limit| limit != "max");
-    view.limits().into_iter().any(|(path, values)| {
-        is_below(&actor.cgroup, path) && !sampled(path) && finite(values.get("memory.max"))
-    })
+    let Some(cgroup) = view.cgroup(&actor.id) else { return false };
+    view.limits()
+        .into_iter()
+        .any(|(path, values)| is_below(cgroup, path) && !sampled(path) && finite(values.get("memory.max")))
 }

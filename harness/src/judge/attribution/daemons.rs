@@ -10,8 +10,9 @@ use crate::record::event::ActorEnd;
 
 pub(super) fn oomd(view: &View<'_>, ended: &Ended<'_>) -> Testimony {
     const NAME: &str = "oomd";
-    let line =
-        view.daemon_lines(Daemon::SystemdOomd).into_iter().find(|line| kills(line, &ended.actor.cgroup));
+    let cgroup = view.cgroup(&ended.actor.id);
+    let of_it = |line: &&str| cgroup.is_some_and(|cgroup| kills(line, cgroup));
+    let line = view.daemon_lines(Daemon::SystemdOomd).into_iter().find(of_it);
     match (line, ended.end) {
         (Some(line), ActorEnd::Signalled(libc::SIGKILL) | ActorEnd::Unknown) => {
             Testimony::knows(NAME, line, &[Killer::SystemdOomd])

@@ -5,7 +5,7 @@
 
 use reports::outcome::Killer;
 
-use super::{Ended, NOT_THE_KERNEL, Testimony, alone};
+use super::{Ended, NOT_THE_KERNEL, Testimony};
 use crate::cgroupfs::CgroupPath;
 use crate::judge::view::KernelLog;
 use crate::judge::{View, is_below};
@@ -147,14 +147,15 @@ pub(in crate::judge) fn death_of<'a>(
 ) -> Option<Death<'a>> {
     let latest = ended_us.map_or(u64::MAX, |at| at.saturating_add(CLOCKS_APART_US));
     let pid = view.pid(&actor.id);
-    let of_the_group =
-        |death: &Death<'_>| death.group.is_none_or(|group| is_below(&actor.cgroup, group.path));
+    let cgroup = view.cgroup(&actor.id);
+    let of_the_group = |death: &Death<'_>| {
+        death.group.is_none_or(|group| cgroup.is_some_and(|cgroup| is_below(cgroup, group.path)))
+    };
     let in_time: Vec<Death<'a>> = deaths(view).into_iter().filter(|death| death.at_us <= latest).collect();
     let is_pid = |death: &&Death<'_>| Some(death.pid) == pid || pid.is_some() && death.thread == pid;
     let by_pid = in_time.iter().filter(is_pid).find(|death| of_the_group(death));
-    let by_scope = || {
-        in_time.iter().find(|death| alone(actor) && death.cgroup.is_some_and(|cgroup| cgroup == actor.cgroup))
-    };
+    let own = cgroup.filter(|_| actor.place.is_alone());
+    let by_scope = || in_time.iter().find(|death| death.cgroup.is_some() && death.cgroup == own);
     by_pid.or_else(by_scope).cloned()
 }
 
