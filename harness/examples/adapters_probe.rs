@@ -15,7 +15,8 @@ use harness::host;
 use harness::kmsg::oom::{OomEvent, OomRecord, Parser, Scope};
 use harness::kmsg::{self, Item};
 use harness::procfs::{self, HostReader};
-use harness::systemd::{self, Bus, Manager, Property, PropertyValue, Unit, slice_cgroup};
+use harness::systemd::{self, Bus, Manager, Property, PropertyValue, Unit};
+use harness::unit_name::slice_cgroup;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 

@@ -27,3 +27,4 @@ pub mod requirement;
 pub mod run;
 pub mod scenario;
 pub mod systemd;
+pub mod unit_name;

@@ -7,7 +7,6 @@
 //! Source: `org.freedesktop.systemd1(5)`; property names are systemd's.
 
 mod bus;
-pub mod command;
 mod fake;
 mod jobs;
 mod property;
@@ -20,7 +19,7 @@ use std::time::Duration;
 pub use bus::Bus;
 pub use fake::{Call, Fake};
 pub use property::{Property, PropertyValue};
-pub use unit::{NOT_FOUND, Unit, UnitStatus, slice_cgroup, slices_above};
+pub use unit::{NOT_FOUND, Unit, UnitStatus};
 
 /// What the run stage needs of systemd. All methods may be called from several threads at once.
 pub trait Manager: Send + Sync {

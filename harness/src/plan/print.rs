@@ -1,12 +1,13 @@
 //! A plan in words, with the lines an operator could type to do the same.
 
+mod command;
+
 use std::fmt::Write;
 
 use super::argv::filled;
 use super::{
     Moment, Place, Plan, PlannedActor, PlannedEarlyoom, PlannedProtect, PlannedUnit, Release, UnitKind,
 };
-use crate::systemd::command;
 
 /// Renders a plan.
 #[must_use]
@@ -101,7 +102,7 @@ fn write_actor(out: &mut String, plan: &Plan, actor: &PlannedActor) -> std::fmt:
     let argv = typed(actor);
     let line = match actor.place {
         Place::OwnScope | Place::SharedScope => command::scope(&actor.unit, &actor.slice, &argv, properties),
-        Place::ServiceMain => command::service(&actor.unit, &actor.slice, &argv, &[], properties),
+        Place::ServiceMain => command::service(&actor.unit, &actor.slice, &argv, properties),
         Place::InService => {
             format!("{} & echo $! > /sys/fs/cgroup{}/cgroup.procs", argv.join(" "), actor.cgroup.path())
         }
@@ -117,7 +118,7 @@ fn write_earlyoom(out: &mut String, earlyoom: &PlannedEarlyoom) -> std::fmt::Res
     };
     let long = earlyoom.for_us.map(|us| format!(", for {}", seconds(us))).unwrap_or_default();
     writeln!(out, "\n# earlyoom: started {moment}{long}")?;
-    let line = command::service(&earlyoom.unit, &earlyoom.slice, &earlyoom.argv, &[], &earlyoom.properties);
+    let line = command::service(&earlyoom.unit, &earlyoom.slice, &earlyoom.argv, &earlyoom.properties);
     writeln!(out, "{line}")
 }
 

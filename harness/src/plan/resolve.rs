@@ -15,7 +15,6 @@ use crate::notation::limit::Limit;
 use crate::notation::percent::Percent;
 use crate::notation::span::Span;
 use crate::oomd::UNIT as OOMD;
-use crate::run::origin::outer_slice;
 use crate::scenario::Scenario;
 use crate::scenario::actor::{self, Actor, Role};
 use crate::scenario::cgroup::{self, Cgroup, Parent};
@@ -24,7 +23,8 @@ use crate::scenario::property::{self, DbusValue, PropertyName};
 use crate::scenario::protect::AnswerTarget;
 use crate::scenario::safety::Safety;
 use crate::scenario::size::{LimitRef, SizeExpr};
-use crate::systemd::{Property, PropertyValue, slice_cgroup};
+use crate::systemd::{Property, PropertyValue};
+use crate::unit_name::{PARENT, outer_slice, slice_cgroup};
 
 /// Time between samples, µs: 20 Hz.
 const SAMPLE_EVERY_US: u64 = 50_000;
@@ -380,8 +380,8 @@ impl Resolver<'_> {
     /// The slice around the run.
     fn slice(&self) -> PlannedUnit {
         let unit = self.run_slice();
-        let cgroup = format!("/{}/{unit}", crate::run::shelter::PARENT);
-        self.capped("run".into(), unit, cgroup, crate::run::shelter::PARENT, &Parent::Run)
+        let cgroup = format!("/{PARENT}/{unit}");
+        self.capped("run".into(), unit, cgroup, PARENT, &Parent::Run)
     }
 
     /// The slices that the harness puts between slices of the machine and what is declared in them, one for each.

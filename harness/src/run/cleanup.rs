@@ -7,11 +7,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Paths;
-use super::origin::run_of;
 use super::recorder::chain;
-use super::shelter;
 use super::undo::{Emptied, Undo, is_occupied, stop_if_empty};
-use crate::systemd::{Manager, slice_cgroup};
+use crate::systemd::Manager;
+use crate::unit_name::{run_of, shelter_scope, slice_cgroup};
 
 /// How long units and cgroups get to be gone. A killed process that waits for a slow swap disk is there until the disk
 /// has answered.
@@ -82,7 +81,7 @@ pub fn gone(
     within: Duration,
     hurry: &dyn Fn() -> bool,
 ) -> Vec<String> {
-    let shelter = shelter::scope(run);
+    let shelter = shelter_scope(run);
     let is_left = |name: &str| run_of(name) == Some(run) && name != shelter;
     patiently(within, hurry, || {
         let mut left = Vec::new();
@@ -199,6 +198,7 @@ mod tests {
     use super::*;
     use crate::run::undo::Step;
     use crate::systemd::{Error, Fake, Property};
+    use crate::unit_name::SHELTER;
     use rstest::rstest;
 
     const RUN: &str = "r5n17otgu92";
@@ -250,8 +250,8 @@ mod tests {
     #[test]
     fn the_shelter_of_the_harness_is_left_later() {
         let (tree, systemd) = (tree(), Fake::new(257));
-        let scope = shelter::scope(RUN);
-        systemd.start_scope(&scope, shelter::SLICE, &[7], &[]).expect("started");
+        let scope = shelter_scope(RUN);
+        systemd.start_scope(&scope, SHELTER, &[7], &[]).expect("started");
         fs::create_dir_all(tree.path().join(&scope)).expect("made");
         assert_eq!(gone(RUN, &[], tree.path(), &systemd, Duration::ZERO, &|| false), Vec::<String>::new());
     }

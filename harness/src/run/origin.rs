@@ -1,4 +1,4 @@
-//! Which run made a unit: its name says it, and a description with a random token proves it.
+//! Which run made a unit: a description with a random token proves it.
 //!
 //! A name can be anybody's. What a run started carries its token from the first moment, for as long as systemd knows the
 //! unit: also when the run was killed between its note in the journal and the start, and when the name is another's by now.
@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use serde::{Deserialize, Serialize};
 
 use crate::systemd::{Property, Unit};
+use crate::unit_name::run_of;
 
 /// A run, and the token by which its units are known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,70 +65,10 @@ pub fn made_by_a_run(unit: &Unit) -> bool {
     unit.transient && told.is_some() && told == run_of(&unit.name)
 }
 
-/// The slice of the harness's own that a run puts below a slice of the machine: what is declared there hangs in it.
-#[must_use]
-pub fn outer_slice(slice: &str, run: &str) -> String {
-    match slice.trim_end_matches(".slice") {
-        // The root slice: every other lies in it, whatever its name.
-        "-" => format!("bulkhead_{run}.slice"),
-        stem => format!("{stem}-bulkhead_{run}.slice"),
-    }
-}
-
-/// The id of the run that a unit (or its cgroup) is named after: `bulkhead-rID…`, `bulkhead-harness-rID.scope`, and
-/// `…-bulkhead_rID….slice` below a slice of the machine. Other names belong to whoever chose them.
-#[must_use]
-pub fn run_of(name: &str) -> Option<&str> {
-    let stem = &name[..name.rfind('.').unwrap_or(name.len())];
-    let own = stem.strip_prefix("bulkhead-").map(|rest| rest.strip_prefix("harness-").unwrap_or(rest));
-    let own = own.and_then(|rest| rest.split('-').next());
-    let below = stem.split('-').filter_map(|part| part.strip_prefix("bulkhead_"));
-    own.into_iter().chain(below.filter(|_| name.ends_with(".slice"))).find(|id| is_id(id))
-}
-
-/// A run's id is `r` and at least eight digits in base 36.
-fn is_id(text: &str) -> bool {
-    let digit = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    text.len() > 8 && text.starts_with('r') && text.bytes().all(digit)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use rstest::rstest;
-
-    #[rstest]
-    #[case("bulkhead-r5n17otgu92.slice", Some("r5n17otgu92"))]
-    #[case("bulkhead-r5n17otgu92-work-hog.scope", Some("r5n17otgu92"))]
-    #[case("bulkhead-harness-r5n17otgu92.scope", Some("r5n17otgu92"))]
-    #[case("workspace-bulkhead_r5n17otgu92.slice", Some("r5n17otgu92"))]
-    #[case("workspace-bulkhead_r5n17otgu92-agents.slice", Some("r5n17otgu92"))]
-    #[case("a-b\\x2dc-bulkhead_r5n17otgu92.slice", Some("r5n17otgu92"))]
-    #[case("bulkhead_r5n17otgu92.slice", Some("r5n17otgu92"))]
-    #[case("bulkhead-bulkhead_r5n17otgu92-agents.slice", Some("r5n17otgu92"))]
-    #[case("bulkhead-harness.slice", None)]
-    #[case("bulkhead.slice", None)]
-    #[case("bulkhead-agent.service", None)]
-    #[case("bulkhead-recover.service", None)]
-    #[case("bulkhead-recover-at-boot.service", None)]
-    #[case("bulkheads-r5n17otgu92.slice", None)]
-    #[case("workspace-bulkhead_r5n17otgu92.service", None)]
-    #[case("workspace-agents.slice", None)]
-    fn a_units_name_tells_its_run(#[case] name: &str, #[case] run: Option<&str>) {
-        assert_eq!(run_of(name), run);
-    }
-
-    #[rstest]
-    #[case("workspace.slice", "workspace-bulkhead_r5n17otgu92.slice")]
-    #[case("a-b.slice", "a-b-bulkhead_r5n17otgu92.slice")]
-    #[case("-.slice", "bulkhead_r5n17otgu92.slice")]
-    fn what_is_declared_in_a_slice_of_the_machine_hangs_in_one_of_the_harness(
-        #[case] slice: &str,
-        #[case] outer: &str,
-    ) {
-        assert_eq!(outer_slice(slice, "r5n17otgu92"), outer);
-        assert_eq!(run_of(outer), Some("r5n17otgu92"));
-    }
 
     #[test]
     fn two_runs_of_one_name_do_not_own_each_others_units() {

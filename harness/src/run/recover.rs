@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use super::cleanup::{find_cgroups, gone, is_populated};
 use super::machine::{Machine, MachineError};
-use super::origin::{made_by_a_run, run_of};
+use super::origin::made_by_a_run;
 use super::recorder::chain;
 use super::undo::{UNFINISHED, Undo, stop_unit};
 use super::{Paths, shelter};
 use crate::systemd::Manager;
+use crate::unit_name::run_of;
 
 /// What a recovery found.
 #[derive(Debug, Default, PartialEq, Eq)]

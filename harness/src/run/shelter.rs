@@ -11,11 +11,8 @@ use super::recorder::chain;
 use super::undo::{Stopped, stop_if_empty, stop_unit};
 use crate::cgroupfs;
 use crate::systemd::{Manager, Property, Unit};
+use crate::unit_name::{PARENT, SHELTER, shelter_scope};
 
-/// The slice of the harness itself, beside the slices of its runs.
-pub const SLICE: &str = "bulkhead-harness.slice";
-/// The parent of everything that bulkhead makes.
-pub const PARENT: &str = "bulkhead.slice";
 /// The description of the two slices: they are shared by runs that follow one another, and carry no run's token.
 const DESCRIPTION: &str = "bulkhead: memory reserved for the harness";
 /// Memory reserved for the harness: its peak with room to spare.
@@ -44,7 +41,7 @@ fn reserve(systemd: &dyn Manager, origin: &Origin, pid: u32) -> Result<(), Strin
     let reserve = [Property::new("MemoryMin", RESERVED)];
     let described = [reserve[0].clone(), Property::new("Description", DESCRIPTION)];
     // Protection on a leaf is void unless every ancestor grants it.
-    for slice in [PARENT, SLICE] {
+    for slice in [PARENT, SHELTER] {
         let say = |error| format!("{slice} is not reserved: {}", chain(&error));
         let unit = systemd.unit(slice).map_err(say)?;
         let reserved = match unit.is_active() {
@@ -57,9 +54,9 @@ fn reserve(systemd: &dyn Manager, origin: &Origin, pid: u32) -> Result<(), Strin
         };
         reserved.map_err(say)?;
     }
-    let scope = scope(origin.run());
+    let scope = shelter_scope(origin.run());
     systemd
-        .start_scope(&scope, SLICE, &[pid], &origin.signed(&reserve))
+        .start_scope(&scope, SHELTER, &[pid], &origin.signed(&reserve))
         .map_err(|error| format!("{scope} did not start: {}", chain(&error)))
 }
 
@@ -77,7 +74,7 @@ pub fn home() -> Option<String> {
 
 /// Goes back home and takes the shelter down. Returns what is left.
 pub fn leave(systemd: &dyn Manager, origin: &Origin, cgroups: &Path, home: Option<&str>) -> Vec<String> {
-    let scope = scope(origin.run());
+    let scope = shelter_scope(origin.run());
     let Some(home) = home else {
         return vec![format!("{scope}: it is not known where the harness came from")];
     };
@@ -102,13 +99,7 @@ pub fn stop_slices(systemd: &dyn Manager, cgroups: &Path) -> Vec<String> {
         let unit = systemd.unit(slice).map_err(|error| format!("{slice}: {}", chain(&error)))?;
         if is_shelter(&unit) { stop_if_empty(slice, systemd, cgroups).map(drop) } else { Ok(()) }
     };
-    [SLICE, PARENT].into_iter().filter_map(|slice| stop(slice).err()).collect()
-}
-
-/// The scope that the harness of a run lives in.
-#[must_use]
-pub fn scope(run: &str) -> String {
-    format!("bulkhead-harness-{run}.scope")
+    [SHELTER, PARENT].into_iter().filter_map(|slice| stop(slice).err()).collect()
 }
 
 #[cfg(test)]
@@ -127,8 +118,8 @@ mod tests {
         systemd.forget("bulkhead-harness-r1.scope");
         assert_eq!(reserve(&systemd, &origin("r2"), 8), Ok(()));
         let scope = systemd.unit("bulkhead-harness-r2.scope").expect("known");
-        assert_eq!(scope.slice.as_deref(), Some(SLICE));
-        for unit in [PARENT, SLICE, "bulkhead-harness-r2.scope"] {
+        assert_eq!(scope.slice.as_deref(), Some(SHELTER));
+        for unit in [PARENT, SHELTER, "bulkhead-harness-r2.scope"] {
             let reserved = systemd.property(unit, "MemoryMin").expect("read");
             assert_eq!(reserved, Some(PropertyValue::U64(RESERVED)), "{unit}");
         }
@@ -151,14 +142,14 @@ mod tests {
         let systemd = Fake::new(257);
         reserve(&systemd, &origin("r1"), 7).expect("sheltered");
         let tree = tempfile::tempdir().expect("a temporary directory");
-        let inside = tree.path().join(PARENT).join(SLICE).join("bulkhead-harness-r1.scope");
+        let inside = tree.path().join(PARENT).join(SHELTER).join("bulkhead-harness-r1.scope");
         fs::create_dir_all(&inside).expect("made");
         assert_eq!(stop_slices(&systemd, tree.path()), Vec::<String>::new());
-        assert!(systemd.unit(SLICE).expect("known").is_active());
+        assert!(systemd.unit(SHELTER).expect("known").is_active());
         fs::remove_dir_all(tree.path().join(PARENT)).expect("removed");
         assert_eq!(stop_slices(&systemd, tree.path()), Vec::<String>::new());
         assert!(
-            !systemd.unit(SLICE).expect("known").exists() && !systemd.unit(PARENT).expect("known").exists()
+            !systemd.unit(SHELTER).expect("known").exists() && !systemd.unit(PARENT).expect("known").exists()
         );
     }
 }

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::origin::{Origin, run_of};
+use super::origin::Origin;
 use super::recorder::chain;
-use crate::systemd::{self, Manager, Property, Unit, slice_cgroup, slices_above};
+use crate::systemd::{self, Manager, Property, Unit};
+use crate::unit_name::{run_of, slice_cgroup, slices_above};
 
 /// Where a run keeps its journal and the status pages of its actors.
 pub const STATE: &str = "/run/bulkhead";

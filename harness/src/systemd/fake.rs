@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::unit::{slice_cgroup, slices_above};
 use super::{Error, Manager, Property, PropertyValue, Unit, UnitStatus};
+use crate::unit_name::{slice_cgroup, slices_above};
 
 /// A call that changed something, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cgroupfs::{CgroupPath, InvalidCgroupPath};
+use crate::cgroupfs::CgroupPath;
 
 /// The load state of a unit that does not exist.
 pub const NOT_FOUND: &str = "not-found";
@@ -96,69 +96,10 @@ impl Unit {
     }
 }
 
-/// The slices that a slice lies in, outermost first and without the root: `a.slice` of `a-b.slice`. systemd starts them
-/// with it.
-#[must_use]
-pub fn slices_above(slice: &str) -> Vec<String> {
-    let stem = slice.trim_end_matches(".slice");
-    stem.match_indices('-')
-        .filter(|(at, _)| *at > 0)
-        .map(|(at, _)| format!("{}.slice", &stem[..at]))
-        .collect()
-}
-
-/// The cgroup of a slice: `a-b.slice` lies at `/a.slice/a-b.slice`, and `-.slice` is the root.
-///
-/// # Errors
-/// When `name` is no slice's name.
-pub fn slice_cgroup(name: &str) -> Result<CgroupPath, InvalidCgroupPath> {
-    if name == "-.slice" {
-        return Ok(CgroupPath::root());
-    }
-    // A name that is no slice's becomes a relative path, which is refused with its text.
-    let Some(stem) = name.strip_suffix(".slice").filter(|stem| !stem.is_empty()) else { return name.parse() };
-    let mut path = CgroupPath::root();
-    for (at, _) in stem.match_indices('-').chain([(stem.len(), "")]) {
-        if stem[..at].is_empty() || stem[..at].ends_with('-') {
-            return name.parse();
-        }
-        path = path.join(&format!("{}.slice", &stem[..at]))?;
-    }
-    Ok(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use rstest::rstest;
-
-    #[rstest]
-    #[case("-.slice", "/")]
-    #[case("system.slice", "/system.slice")]
-    #[case("a-b-c.slice", "/a.slice/a-b.slice/a-b-c.slice")]
-    #[case("a\\x2db.slice", "/a\\x2db.slice")]
-    fn a_slice_lies_below_the_slices_its_name_begins_with(#[case] name: &str, #[case] path: &str) {
-        assert_eq!(slice_cgroup(name).expect("a slice").as_str(), path);
-    }
-
-    #[rstest]
-    #[case("a.service")]
-    #[case(".slice")]
-    #[case("a--b.slice")]
-    #[case("a-.slice")]
-    #[case("-a.slice")]
-    #[case("../x.slice")]
-    fn a_name_that_is_no_slices_is_refused(#[case] name: &str) {
-        assert!(slice_cgroup(name).is_err());
-    }
-
-    #[rstest]
-    #[case("-.slice", &[])]
-    #[case("a.slice", &[])]
-    #[case("a-b-c.slice", &["a.slice", "a-b.slice"])]
-    fn a_slice_brings_those_it_lies_in(#[case] name: &str, #[case] above: &[&str]) {
-        assert_eq!(slices_above(name), above);
-    }
 
     #[rstest]
     #[case::nothing(Unit::absent("x.scope"), false)]

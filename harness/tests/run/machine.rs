@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use harness::run::{Paths, shelter};
-use harness::systemd::{Call, Error, Fake, Manager, Property, PropertyValue, Unit, UnitStatus, slice_cgroup};
+use harness::systemd::{Call, Error, Fake, Manager, Property, PropertyValue, Unit, UnitStatus};
+use harness::unit_name::slice_cgroup;
 
 pub(crate) struct Machine {
     pub(crate) dir: tempfile::TempDir,

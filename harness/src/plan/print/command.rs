@@ -2,28 +2,23 @@
 //!
 //! For people only: nothing runs these lines, and no shell is involved in a run.
 
-use super::{Property, PropertyValue};
+use crate::systemd::{Property, PropertyValue};
 
 /// Starts a scope around a new process; a running process can be moved into a scope only over D-Bus.
-#[must_use]
-pub fn scope(name: &str, slice: &str, argv: &[String], properties: &[Property]) -> String {
+pub(super) fn scope(name: &str, slice: &str, argv: &[String], properties: &[Property]) -> String {
     let fixed = ["systemd-run", "--scope", &format!("--unit={name}"), &format!("--slice={slice}")];
     line(&fixed, &run_options(properties), argv)
 }
 
 /// Starts a transient service.
-#[must_use]
-pub fn service(name: &str, slice: &str, argv: &[String], env: &[String], properties: &[Property]) -> String {
+pub(super) fn service(name: &str, slice: &str, argv: &[String], properties: &[Property]) -> String {
     let fixed =
         ["systemd-run", "--service-type=exec", &format!("--unit={name}"), &format!("--slice={slice}")];
-    let mut options: Vec<_> = env.iter().map(|pair| format!("--setenv={pair}")).collect();
-    options.extend(run_options(properties));
-    line(&fixed, &options, argv)
+    line(&fixed, &run_options(properties), argv)
 }
 
 /// Starts a slice with limits: `systemd-run` makes none, so the limits are set at run time first.
-#[must_use]
-pub fn slice(name: &str, properties: &[Property]) -> Vec<String> {
+pub(super) fn slice(name: &str, properties: &[Property]) -> Vec<String> {
     let mut lines = Vec::new();
     let assignments: Vec<_> = properties.iter().filter_map(assignment).collect();
     if !assignments.is_empty() {
@@ -33,36 +28,14 @@ pub fn slice(name: &str, properties: &[Property]) -> Vec<String> {
     lines
 }
 
-/// Starts a unit that exists.
-#[must_use]
-pub fn start(name: &str) -> String {
-    line(&["systemctl", "start", name], &[], &[])
-}
-
 /// Stops a unit.
-#[must_use]
-pub fn stop(name: &str) -> String {
+pub(super) fn stop(name: &str) -> String {
     line(&["systemctl", "stop", name], &[], &[])
-}
-
-/// Sends a signal to all processes of a unit.
-#[must_use]
-pub fn kill(name: &str, signal: i32) -> String {
-    let signal = nix::sys::signal::Signal::try_from(signal)
-        .map_or_else(|_| signal.to_string(), |signal| signal.as_str().to_owned());
-    line(&["systemctl", "kill", &format!("--signal={signal}"), name], &[], &[])
-}
-
-/// Forgets that a unit failed.
-#[must_use]
-pub fn reset_failed(name: &str) -> String {
-    line(&["systemctl", "reset-failed", name], &[], &[])
 }
 
 /// A property as a unit file and `systemd-run -p` spell it: `RuntimeMaxUSec` over D-Bus is `RuntimeMaxSec=` there. `None`
 /// for what has no spelling there, such as `PIDs`.
-#[must_use]
-pub fn assignment(property: &Property) -> Option<String> {
+fn assignment(property: &Property) -> Option<String> {
     let name = property.name.as_str();
     let name = match name {
         "PIDs" => return None,
@@ -163,10 +136,10 @@ mod tests {
     }
 
     #[test]
-    fn a_service_shows_its_environment_and_type() {
+    fn a_service_shows_its_type() {
         insta::assert_snapshot!(
-            service("x.service", "a.slice", &words(&["/bin/x"]), &words(&["A=b c"]), &[Property::new("RemainAfterExit", true)]),
-            @"systemd-run --service-type=exec --unit=x.service --slice=a.slice '--setenv=A=b c' -p RemainAfterExit=yes -- /bin/x"
+            service("x.service", "a.slice", &words(&["/bin/x"]), &[Property::new("RemainAfterExit", true)]),
+            @"systemd-run --service-type=exec --unit=x.service --slice=a.slice -p RemainAfterExit=yes -- /bin/x"
         );
     }
 
@@ -192,10 +165,5 @@ mod tests {
         #[case] expected: &str,
     ) {
         assert_eq!(assignment(&Property { name: name.to_owned(), value }).as_deref(), Some(expected));
-    }
-
-    #[test]
-    fn signals_are_named() {
-        assert_eq!(kill("a.scope", 9), "systemctl kill --signal=SIGKILL a.scope");
     }
 }
