@@ -257,7 +257,7 @@ fn started_anything(record: &Record) -> bool {
 
 /// Builds a finding; whether it is required to be red is filled in by [`judge`].
 fn found(id: &str, claim: String, verdict: Verdict, expected: String, observed: String) -> Finding {
-    Finding { id: id.into(), claim, verdict, expected, observed, explanation: None, required_red: false }
+    Finding { id: id.into(), claim, verdict, expected, observed, required_red: false }
 }
 
 /// Bytes for people; what shrank is below zero.

@@ -252,7 +252,6 @@ mod tests {
             verdict,
             expected: String::new(),
             observed: String::new(),
-            explanation: None,
             required_red: false,
         }
     }

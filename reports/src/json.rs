@@ -123,13 +123,11 @@ mod tests {
     use crate::samples;
 
     #[rstest]
-    #[case::all_pass(samples::all_pass(), "all_pass")]
-    #[case::mixed(samples::mixed(), "mixed")]
-    #[case::empty(samples::empty(), "empty")]
-    fn the_document_is_as_approved_and_reads_back(#[case] report: Report, #[case] name: &str) {
-        let json = render(&report);
-        assert_eq!(read(&json).unwrap(), report);
-        insta::assert_snapshot!(name, json);
+    #[case::all_pass(samples::all_pass())]
+    #[case::mixed(samples::mixed())]
+    #[case::empty(samples::empty())]
+    fn a_report_reads_back(#[case] report: Report) {
+        assert_eq!(read(&render(&report)).unwrap(), report);
     }
 
     #[test]

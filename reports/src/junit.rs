@@ -118,9 +118,7 @@ fn of_finding(case: &Case, finding: &Finding) -> TestCase {
         Verdict::Skipped => case.reason.as_deref().unwrap_or(&finding.observed).to_owned(),
         _ => format!("expected {}; observed {}", finding.expected, finding.observed),
     };
-    let because = finding.explanation.as_deref().unwrap_or_default();
-    let description = format!("{}\n{because}", finding.claim);
-    TestCase::new(text::line(&finding.id), status(verdict, &message, &description))
+    TestCase::new(text::line(&finding.id), status(verdict, &message, &finding.claim))
 }
 
 /// What a finding counts as: a red one in a case that proves nothing (the stress never arrived, a guard acted)

@@ -8,7 +8,6 @@ pub mod junit;
 pub mod markdown;
 pub mod outcome;
 mod phrase;
-pub mod redact;
 pub mod report;
 mod rows;
 pub mod sink;

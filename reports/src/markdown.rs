@@ -153,13 +153,12 @@ fn findings(out: &mut String, case: &Case) {
             (false, true) => icon(Verdict::Fail),
             (false, false) => icon(finding.verdict),
         };
-        let because = finding.explanation.as_deref().map(|because| format!("; because {}", prose(because)));
         let cells = [
             icon.to_owned(),
             format!("{}: {}", code(&finding.id), prose(&finding.claim)),
             phrase::finding_state(finding),
             prose(&finding.expected),
-            format!("{}{}", prose(&finding.observed), because.unwrap_or_default()),
+            prose(&finding.observed),
         ];
         table_row(out, &cells);
     }

@@ -58,8 +58,6 @@ pub struct Machine {
     pub target: TargetKind,
     /// Name of the guest image, such as `trixie`; absent on a host. Cases name it in [`Case::guest`].
     pub guest: Option<String>,
-    /// The distribution as it names itself (`PRETTY_NAME` of os-release).
-    pub os: Option<String>,
     /// Kernel release as `uname -r` prints it.
     pub kernel: Option<String>,
     /// systemd's version as its manager reports it, such as `257.8-1~deb13u2`.
@@ -72,10 +70,6 @@ pub struct Machine {
     pub swap_bytes: Option<u64>,
     /// How the VM's CPU is run: `kvm` or `tcg`.
     pub accel: Option<String>,
-    /// Version of QEMU.
-    pub qemu: Option<String>,
-    /// Short hash of the recipe that the image was built from.
-    pub image: Option<String>,
 }
 
 /// One run of one scenario, or of one of its twins.
@@ -151,8 +145,6 @@ pub struct Finding {
     pub expected: String,
     /// What was seen, with units.
     pub observed: String,
-    /// Why expected and observed differ, where the record shows it.
-    pub explanation: Option<String>,
     /// Whether this twin must turn it red. Always false outside twins.
     pub required_red: bool,
 }
@@ -209,7 +201,7 @@ pub enum Agreement {
 /// A stretch of the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Phase {
-    /// `prepare`, `baseline`, `climb`, `hold`, `cleanup`.
+    /// `setup`, `baseline`, `climb`, `hold`, `settle`, `cleanup`: those that the run came to.
     pub name: String,
     /// Its beginning, in milliseconds from the beginning of the run.
     pub start_ms: u64,

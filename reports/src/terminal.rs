@@ -87,15 +87,12 @@ pub(crate) fn machine_line(machine: &Machine) -> String {
     });
     let known = [
         Some(name),
-        machine.os.clone(),
         machine.kernel.as_ref().map(|kernel| format!("Linux {kernel}")),
         machine.systemd.as_ref().map(|systemd| format!("systemd {systemd}")),
         machine.cpus.map(|cpus| format!("{cpus} {}", if cpus == 1 { "cpu" } else { "cpus" })),
         machine.memory_bytes.map(|memory| format!("{} memory", units::bytes(memory))),
         swap,
         machine.accel.clone(),
-        machine.qemu.as_ref().map(|qemu| format!("qemu {qemu}")),
-        machine.image.as_ref().map(|image| format!("image {image}")),
     ];
     known.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }

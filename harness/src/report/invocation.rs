@@ -266,15 +266,12 @@ fn machines(heads: &[&Head]) -> Vec<Machine> {
         machines.push(Machine {
             target: if guest.is_some() { TargetKind::Vm } else { TargetKind::Host },
             guest: name,
-            os: None,
             kernel: host.kernel_release.clone(),
             systemd: host.systemd_version.map(|version| version.to_string()),
             cpus: host.cpus,
             memory_bytes: host.memory_total,
             swap_bytes: host.swap_total,
             accel: guest.map(|guest| guest.accelerator.clone()),
-            qemu: None,
-            image: None,
         });
     }
     machines

@@ -59,9 +59,6 @@ fn findings(page: &mut Page, case: &Case) {
         page.paragraph(4, &finding.claim, Ink::Normal);
         page.labelled(4, "expected", Ink::Faint, &finding.expected, Ink::Normal);
         page.labelled(4, "observed", Ink::Faint, &finding.observed, Ink::Strong);
-        if let Some(explanation) = &finding.explanation {
-            page.labelled(4, "because", Ink::Faint, explanation, Ink::Normal);
-        }
     }
     let ids = |verdict| {
         let ids =
