@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::builder::StyledStr;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::exit_code::ExitCode;
+
 /// Proves that a Linux machine's memory containment really contains.
 ///
 /// Bulkhead inflates a balloon next to innocent bystanders inside real systemd scopes and slices, watches the kernel,
@@ -33,7 +35,12 @@ impl Cli {
 /// comment of one paragraph.
 #[must_use]
 pub fn command() -> clap::Command {
-    with_sentences(Cli::command())
+    with_sentences(Cli::command()).after_long_help(exit_codes())
+}
+
+fn exit_codes() -> String {
+    let line = |code: &ExitCode| format!("\n  {:<3}  {}", code.code(), code.meaning());
+    format!("Exit codes:{}", ExitCode::ALL.iter().map(line).collect::<String>())
 }
 
 fn with_sentences(command: clap::Command) -> clap::Command {

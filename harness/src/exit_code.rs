@@ -2,28 +2,41 @@
 
 use reports::outcome::Verdict;
 
-/// Exit codes of `bulkhead`. They are stable: scripts and CI gates rely on them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum ExitCode {
-    /// Every selected scenario passed, and every twin that ran turned red where it must.
-    Passed = 0,
-    /// An unexpected error: the message says which.
-    Error = 1,
-    /// The command line, a scenario or a policy is not valid.
-    Usage = 2,
-    /// Nothing ran: the selection was empty, or everything was skipped.
-    NothingRan = 3,
-    /// An expectation failed, a twin stayed green, or a check found an error.
-    Failed = 10,
-    /// Nothing failed, but something could not be observed.
-    Inconclusive = 11,
-    /// A guard refused to start or stopped a run.
-    Guarded = 12,
-    /// Cleanup could not be proven: the machine may be dirty. Outranks every other code.
-    Dirty = 13,
-    /// Interrupted by a signal, and cleaned up.
-    Interrupted = 130,
+/// Code and meaning once: the documentation, the help, the manual page and the last line of a report say these words.
+macro_rules! exit_codes {
+    ($($name:ident = $code:literal, $meaning:literal;)*) => {
+        /// Exit codes of `bulkhead`. They are stable: scripts and CI gates rely on them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum ExitCode {
+            $(#[doc = $meaning] $name = $code,)*
+        }
+
+        impl ExitCode {
+            /// Every code, in numerical order.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// What it says, as one clause.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => $meaning,)*
+                }
+            }
+        }
+    };
+}
+
+exit_codes! {
+    Passed = 0, "every selected scenario passed, every twin that ran turned red where it must";
+    Error = 1, "unexpected error";
+    Usage = 2, "invalid command line, scenario or policy";
+    NothingRan = 3, "nothing ran: no selection, or everything was skipped";
+    Failed = 10, "an expectation failed, a twin stayed green, or repeated runs did not agree";
+    Inconclusive = 11, "nothing failed, something was inconclusive";
+    Guarded = 12, "a guard refused or aborted";
+    Dirty = 13, "cleanup not proven, the machine may be dirty";
+    Interrupted = 130, "interrupted, cleaned up";
 }
 
 impl ExitCode {
@@ -33,45 +46,28 @@ impl ExitCode {
         self as u8
     }
 
-    /// Every code, in numerical order.
-    pub const ALL: [Self; 9] = [
-        Self::Passed,
-        Self::Error,
-        Self::Usage,
-        Self::NothingRan,
-        Self::Failed,
-        Self::Inconclusive,
-        Self::Guarded,
-        Self::Dirty,
-        Self::Interrupted,
-    ];
-
     /// The code with this number.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.code() == code)
+        Self::ALL.iter().copied().find(|known| known.code() == code)
     }
 
     /// The code for a whole run from the verdicts of its cases.
     ///
-    /// Severity: dirty, then interrupted, then failed, guarded, inconclusive, nothing ran, passed.
+    /// A dirty machine outranks everything, then an interruption, then the most severe verdict.
     #[must_use]
     pub fn of(verdicts: &[Verdict], dirty: bool, interrupted: bool) -> Self {
-        let any = |wanted: Verdict| verdicts.contains(&wanted);
         if dirty {
-            Self::Dirty
+            return Self::Dirty;
         } else if interrupted {
-            Self::Interrupted
-        } else if any(Verdict::Fail) {
-            Self::Failed
-        } else if any(Verdict::Aborted) {
-            Self::Guarded
-        } else if any(Verdict::Inconclusive) {
-            Self::Inconclusive
-        } else if any(Verdict::Pass) {
-            Self::Passed
-        } else {
-            Self::NothingRan
+            return Self::Interrupted;
+        }
+        match Verdict::combine(verdicts.iter().copied()) {
+            Some(Verdict::Fail) => Self::Failed,
+            Some(Verdict::Aborted) => Self::Guarded,
+            Some(Verdict::Inconclusive) => Self::Inconclusive,
+            Some(Verdict::Pass) => Self::Passed,
+            Some(Verdict::Skipped) | None => Self::NothingRan,
         }
     }
 }

@@ -5,7 +5,7 @@
 
 mod escape;
 
-use crate::outcome::{Verdict, exit_meaning};
+use crate::outcome::Verdict;
 use crate::report::{Agreement, Case, Cleanup, Kill, Report};
 use crate::rows::{Row, rows};
 use crate::terminal::{count_line, machine_line};
@@ -18,7 +18,7 @@ const CURVE: usize = 32;
 /// Renders `report` as Markdown; ends with a newline.
 pub fn render(report: &Report) -> String {
     let rows = rows(report);
-    let mut out = format!("## bulkhead: exit {}, {}\n\n", report.exit_code, exit_meaning(report.exit_code));
+    let mut out = format!("## bulkhead: exit {}, {}\n\n", report.exit_code, prose(&report.exit_meaning));
     out.push_str(&format!(
         "{}; began {}, took {}, bulkhead {}\n\n",
         count_line(report),

@@ -63,6 +63,23 @@ impl Verdict {
             Self::Aborted => "aborted",
         }
     }
+
+    /// What it says of a case, in a sentence or two.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Pass => "Every claim held, on evidence. For a twin: everything it must turn red is red.",
+            Self::Fail => {
+                "A claim did not hold, on evidence. For a twin: something stayed green that must turn red."
+            }
+            Self::Inconclusive => {
+                "It could not be observed, the stress did not arrive, or the machine was lost. Neither pass nor fail."
+            }
+            Self::Skipped => "A requirement of the scenario is not met on this machine; the reason is shown.",
+            Self::Aborted => {
+                "A guard refused to start the run or stopped it; the reason is shown with the numbers."
+            }
+        }
+    }
 }
 
 impl fmt::Display for Verdict {
@@ -109,24 +126,6 @@ impl Killer {
 impl fmt::Display for Killer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.word())
-    }
-}
-
-/// What an exit code of `bulkhead` says, as one clause for the last line of a report.
-///
-/// A code outside the published table is named as such.
-pub fn exit_meaning(exit_code: u8) -> &'static str {
-    match exit_code {
-        0 => "every selected scenario passed, every twin that ran turned red where it must",
-        1 => "unexpected error",
-        2 => "invalid command line, scenario or policy",
-        3 => "nothing ran",
-        10 => "an expectation failed, a twin stayed green, or lint found an error",
-        11 => "nothing failed, something was inconclusive",
-        12 => "a guard refused or aborted",
-        13 => "cleanup not proven, the machine may be dirty",
-        130 => "interrupted, cleaned up",
-        _ => "not a code of bulkhead",
     }
 }
 

@@ -36,8 +36,11 @@ pub struct Report {
     /// Directory that holds the records and reports of this invocation.
     #[serde(default)]
     pub record_path: Option<String>,
-    /// The exit code of the program; see [`crate::outcome::exit_meaning`].
+    /// The exit code of the program.
     pub exit_code: u8,
+    /// What that code says, as one clause.
+    #[serde(default)]
+    pub exit_meaning: String,
 }
 
 /// Whether cases ran in a throwaway VM or on the machine itself.

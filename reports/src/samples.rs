@@ -34,6 +34,7 @@ pub(crate) fn empty() -> Report {
         trouble: Vec::new(),
         record_path: None,
         exit_code: 3,
+        exit_meaning: "nothing ran".into(),
     }
 }
 
@@ -184,6 +185,7 @@ pub(crate) fn all_pass() -> Report {
         cases,
         record_path: Some("/var/lib/bulkhead/runs/20250622T031244Z".into()),
         exit_code: 0,
+        exit_meaning: "every selected scenario passed, every twin that ran turned red where it must".into(),
         ..empty()
     }
 }
@@ -208,6 +210,7 @@ pub(crate) fn mixed() -> Report {
         ],
         record_path: Some("/var/lib/bulkhead/runs/20250622T031244Z".into()),
         exit_code: 13,
+        exit_meaning: "cleanup not proven, the machine may be dirty".into(),
         ..empty()
     }
 }
@@ -367,6 +370,7 @@ pub(crate) fn hostile(text: &str) -> Report {
         trouble: vec![text()],
         record_path: Some(text()),
         exit_code: 13,
+        exit_meaning: text(),
         ..empty()
     }
 }

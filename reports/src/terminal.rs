@@ -8,7 +8,6 @@ mod block;
 mod page;
 mod table;
 
-use crate::outcome::exit_meaning;
 use crate::report::{Machine, Report, TargetKind};
 use crate::rows::{is_dirty, rows, tally};
 use crate::units;
@@ -134,7 +133,7 @@ fn foot(page: &mut Page, report: &Report) {
         3 | 11 | 12 => Ink::Doubtful,
         _ => Ink::Bad,
     };
-    page.labelled(0, &format!("exit {}", report.exit_code), ink, exit_meaning(report.exit_code), ink);
+    page.labelled(0, &format!("exit {}", report.exit_code), ink, &report.exit_meaning, ink);
 }
 
 #[cfg(test)]

@@ -1,23 +1,13 @@
 //! `bulkhead explain`: a metric, an expectation, a property or a verdict in a paragraph.
 
+use reports::outcome::Verdict;
+
 use crate::cli::Explain;
 use crate::exit_code::ExitCode;
 use crate::reading::suggest::nearest;
 use crate::scenario::expectation::families;
 use crate::scenario::metric::catalogue;
 use crate::scenario::property::PropertyName;
-
-/// Verdicts, as reports use them.
-const VERDICTS: [(&str, &str); 5] = [
-    ("pass", "Every claim held, on evidence. For a twin: everything it must turn red is red."),
-    ("fail", "A claim did not hold, on evidence. For a twin: something stayed green that must turn red."),
-    (
-        "inconclusive",
-        "It could not be observed, the stress did not arrive, or the machine was lost. Neither pass nor fail.",
-    ),
-    ("skipped", "A requirement of the scenario is not met on this machine; the reason is shown."),
-    ("aborted", "A guard refused to start the run or stopped it; the reason is shown with the numbers."),
-];
 
 pub(super) fn explain(arguments: &Explain) -> anyhow::Result<ExitCode> {
     let Some(word) = &arguments.word else {
@@ -70,15 +60,15 @@ fn other(name: &str) -> Option<String> {
             info.text, info.since, info.about
         ));
     }
-    let (verdict, about) = VERDICTS.iter().find(|(verdict, _)| *verdict == name)?;
-    Some(format!("{verdict}  (verdict)\n\n{about}"))
+    let verdict = Verdict::ALL.into_iter().find(|verdict| verdict.word() == name)?;
+    Some(format!("{verdict}  (verdict)\n\n{}", verdict.meaning()))
 }
 
 fn names() -> Vec<String> {
     let metrics = catalogue().iter().map(|info| info.name);
     let expectations = families().iter().map(|family| family.name);
     let properties = PropertyName::ALL.into_iter().map(|property| property.info().text);
-    let verdicts = VERDICTS.iter().map(|(verdict, _)| *verdict);
+    let verdicts = Verdict::ALL.into_iter().map(Verdict::word);
     metrics.chain(expectations).chain(properties).chain(verdicts).map(str::to_owned).collect()
 }
 
@@ -96,7 +86,7 @@ fn everything() {
         println!("  {}", property.info().text);
     }
     println!("\nVerdicts");
-    for (verdict, _) in VERDICTS {
+    for verdict in Verdict::ALL {
         println!("  {verdict}");
     }
 }

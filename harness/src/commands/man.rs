@@ -13,7 +13,8 @@ pub(super) fn completions(arguments: &Completions) -> anyhow::Result<ExitCode> {
 /// The page of bulkhead, then one section for each subcommand.
 pub(super) fn man() -> anyhow::Result<ExitCode> {
     let mut page = Vec::new();
-    let mut command = definition();
+    // The exit codes have a section of their own.
+    let mut command = definition().after_long_help(None::<&'static str>);
     command.build();
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
     for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
@@ -30,8 +31,8 @@ pub(super) fn man() -> anyhow::Result<ExitCode> {
 
 fn exit_codes() -> String {
     let mut section = String::from(".SH EXIT STATUS\n");
-    for code in ExitCode::ALL.map(ExitCode::code) {
-        section += &format!(".TP\n{code}\n{}\n", reports::outcome::exit_meaning(code));
+    for code in ExitCode::ALL {
+        section += &format!(".TP\n{}\n{}\n", code.code(), code.meaning());
     }
     section
 }

@@ -231,6 +231,7 @@ pub fn report(runs: Vec<Judged>, trouble: Vec<String>, took: Duration, store: Op
     let mut verdicts: Vec<Verdict> = cases.iter().map(|case| case.verdict).collect();
     // Not the same verdict every time is a failure of its own.
     verdicts.extend(flaky.iter().map(|_| Verdict::Fail));
+    let code = ExitCode::of(&verdicts, dirty, interrupted);
     Report {
         schema: reports::report::SCHEMA,
         tool_version: env!("CARGO_PKG_VERSION").into(),
@@ -241,7 +242,8 @@ pub fn report(runs: Vec<Judged>, trouble: Vec<String>, took: Duration, store: Op
         flaky,
         trouble,
         record_path: store.map(|store| store.display().to_string()),
-        exit_code: ExitCode::of(&verdicts, dirty, interrupted).code(),
+        exit_code: code.code(),
+        exit_meaning: code.meaning().into(),
     }
 }
 

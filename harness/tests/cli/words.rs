@@ -41,8 +41,21 @@ fn the_manual_page_has_every_subcommand_and_every_exit_code() {
     }
     let status = page.split(".SH EXIT STATUS\n").nth(1).expect("a section of its own");
     for code in ExitCode::ALL {
-        let entry = format!(".TP\n{}\n{}\n", code.code(), reports::outcome::exit_meaning(code.code()));
+        let entry = format!(".TP\n{}\n{}\n", code.code(), code.meaning());
+        assert_eq!(page.matches(code.meaning()).count(), 1, "{entry}");
         assert!(status.contains(&entry), "{entry}");
+    }
+}
+
+#[test]
+fn the_help_and_the_readme_have_every_exit_code_in_the_same_words() {
+    let help = printed(&["--help"]);
+    let help: Vec<&str> = help.split_whitespace().collect();
+    let readme = include_str!("../../../README.md");
+    for code in ExitCode::ALL {
+        let row = format!("| {} | {} |\n", code.code(), code.meaning());
+        assert!(readme.contains(&row), "{row}");
+        assert!(help.join(" ").contains(&format!("{} {}", code.code(), code.meaning())), "{row}");
     }
 }
 

@@ -40,7 +40,7 @@ fn words(judgement: &Judgement) -> String {
 /// What differs from run to run, and what stands for it in an approved text.
 const OF_ONE_RUN: [(&str, &str); 3] = [
     (r"\b\d+(\.\d+)? ?(µs|ms|min|s|h)\b", "<time>"),
-    (r"\bpid=\d+", "pid=<pid>"),
+    (r"\bpid([ =])\d+", "pid${1}<pid>"),
     (r"\bbulkhead-r[0-9a-z]+", "bulkhead-RUN"),
 ];
 
