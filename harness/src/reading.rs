@@ -9,10 +9,12 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use crate::reading::diagnostic::{Diagnostic, Source};
+use crate::reading::rule::{MALFORMED_VALUE, Rule, UNKNOWN_WORD, WRONG_TYPE};
 use crate::reading::suggest::nearest;
 
 pub mod diagnostic;
 pub(crate) mod locate;
+pub mod rule;
 pub mod suggest;
 mod table;
 
@@ -51,8 +53,13 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn error(&mut self, span: Range<usize>, message: impl Into<String>) -> &mut Diagnostic {
-        let diagnostic = Diagnostic::error(&self.source, span, message);
+    pub(crate) fn report(
+        &mut self,
+        rule: &'static Rule,
+        span: Range<usize>,
+        message: impl Into<String>,
+    ) -> &mut Diagnostic {
+        let diagnostic = Diagnostic::new(rule, &self.source, span, message);
         self.push(diagnostic)
     }
 
@@ -64,15 +71,20 @@ impl Reader {
     /// Reports that `node` is of the wrong TOML type.
     pub(crate) fn wrong_type(&mut self, node: &Node<'_>, expecting: &str) {
         let found = describe_type(node.get_ref());
-        self.error(node.span(), format!("expected {expecting}, found {found}"));
+        self.report(WRONG_TYPE, node.span(), format!("expected {expecting}, found {found}"));
     }
 
     /// Unwraps `result`, or reports why the text at `span` is refused.
-    pub(crate) fn accept<T>(&mut self, result: Result<T, Malformed>, span: Range<usize>) -> Option<T> {
+    pub(crate) fn accept<T>(
+        &mut self,
+        rule: &'static Rule,
+        result: Result<T, Malformed>,
+        span: Range<usize>,
+    ) -> Option<T> {
         match result {
             Ok(value) => Some(value),
             Err(malformed) => {
-                let diagnostic = Diagnostic::error(&self.source, span, malformed.message)
+                let diagnostic = Diagnostic::new(rule, &self.source, span, malformed.message)
                     .did_you_mean(malformed.suggestion, true);
                 self.push(diagnostic);
                 None
@@ -93,7 +105,7 @@ fn describe_type(value: &DeValue<'_>) -> String {
     }
 }
 
-/// Something that a key of a scenario file can hold.
+/// Something that a key of a file can hold.
 pub(crate) trait Value: Sized {
     /// The typed value, or `None` after reporting what is wrong.
     fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self>;
@@ -137,7 +149,7 @@ impl<T: Word> Value for T {
             reader.wrong_type(node, &format!("{}: {}", T::EXPECTING, word_list(T::WORDS)));
             return None;
         };
-        reader.accept(parse_word(text), node.span())
+        reader.accept(UNKNOWN_WORD, parse_word(text), node.span())
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
@@ -168,6 +180,8 @@ fn word_list<T>(words: &[(&str, T)]) -> String {
 pub(crate) trait Scalar: std::str::FromStr<Err = Malformed> + schemars::JsonSchema {
     /// What is expected, with an example, for messages.
     const EXPECTING: &'static str;
+    /// What a text breaks that is not in the notation.
+    const RULE: &'static Rule = MALFORMED_VALUE;
 
     /// The text that a TOML number stands for; `None` when the value cannot be written as a number.
     fn number(digits: &str) -> Option<String> {
@@ -188,7 +202,7 @@ pub(crate) fn read_scalar<T: Scalar>(node: &Node<'_>, reader: &mut Reader) -> Op
         reader.wrong_type(node, T::EXPECTING);
         return None;
     };
-    reader.accept(text.parse(), node.span())
+    reader.accept(T::RULE, text.parse(), node.span())
 }
 
 /// The schema of a scalar; the body of its [`Value::schema`].
@@ -201,7 +215,7 @@ impl Value for String {
         match node.get_ref().as_str() {
             Some(text) if !text.trim().is_empty() => Some(text.to_owned()),
             Some(_) => {
-                reader.error(node.span(), "this text may not be empty");
+                reader.report(MALFORMED_VALUE, node.span(), "this text may not be empty");
                 None
             }
             None => {

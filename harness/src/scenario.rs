@@ -23,6 +23,7 @@ mod check;
 mod file;
 mod load;
 mod references;
+mod rules;
 mod schema;
 
 use crate::notation::{Bytes, Id, Limit, Span};
@@ -38,6 +39,7 @@ pub use metric::Metric;
 pub use property::{Property, PropertyName};
 pub use protect::Protect;
 pub use requires::Requires;
+pub use rules::rules;
 pub use safety::Safety;
 pub use schema::schema;
 pub use size::{LimitRef, SizeExpr};

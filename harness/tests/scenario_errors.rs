@@ -2,15 +2,19 @@
 //!
 //! A fixture is the sample scenario with one thing changed, so that a case shows only what it is about.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use harness::reading::diagnostic::Diagnostic;
-use harness::scenario::{LoadError, Scenario, check};
+use harness::scenario::{LoadError, Scenario, check, rules};
 use rstest::rstest;
 
+fn fixtures(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/scenarios").join(name)
+}
+
 fn fixture(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/scenarios").join(name);
-    std::fs::read_to_string(path).unwrap()
+    std::fs::read_to_string(fixtures(name)).unwrap()
 }
 
 fn sample() -> String {
@@ -101,6 +105,14 @@ fn explained(report: &str) {
 #[case::twin_sets_without_quotes("\"work.MemorySwapMax\" =", "work.MemorySwapMax =")]
 #[case::probe_of_another_machine("127.0.0.1:22", "example.org:22")]
 #[case::not_toml("safety = \"contained\"", "safety = contained")]
+#[case::another_schema("schema = 1", "schema = 2")]
+#[case::twin_changes_a_kind("{ \"work.MemorySwapMax\" = \"infinity\" }", "{ \"hog.kind\" = \"reader\" }")]
+#[case::time_as_a_share_of_a_limit(
+    "\"host:swap.out\"\nmax-delta = \"0\"",
+    "\"canary:gap.max\"\nmax = { percent = 5, of = \"work.MemoryMax\" }"
+)]
+#[case::cgroup_in_itself("[cgroup.work]", "[cgroup.work]\nin = \"work\"")]
+#[case::metric_of_an_actor("\"work:memory.peak\"", "\"hog:memory.peak\"")]
 #[case::check_total("memory = \"1G\"", "memory = \"512M\"")]
 #[case::check_host_counter("max-delta = \"0\"", "max = \"0\"")]
 fn a_broken_scenario_is_explained(#[case] from: &str, #[case] to: &str) {
@@ -187,6 +199,31 @@ fn the_sample_is_read_and_its_flat_swap_is_told_to_be_vacuous() {
             "`host:swap.out` is vacuous without swap: it stays 0",
         ]
     );
+}
+
+/// Each id stands in a snapshot or in the table of the checks.
+#[test]
+fn every_rule_is_broken_by_a_fixture() {
+    let mut shown = include_str!("../src/scenario/check/tests.rs").to_owned();
+    for entry in std::fs::read_dir(fixtures("errors")).unwrap() {
+        shown.push_str(&std::fs::read_to_string(entry.unwrap().path()).unwrap());
+    }
+    let unseen: Vec<_> = rules()
+        .filter(|rule| !shown.contains(&format!("{}[{}]: ", rule.level, rule.id)))
+        .map(|rule| rule.id)
+        .collect();
+    assert!(unseen.is_empty(), "raised by no test: {unseen:?}");
+}
+
+#[test]
+fn every_rule_has_a_name_of_its_own_and_a_page() {
+    let mut names = BTreeSet::new();
+    for rule in rules() {
+        assert!(names.insert(rule.id), "two rules are called {}", rule.id);
+        assert!(rule.id.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", rule.id);
+        assert!(rule.page.ends_with('.') && rule.page.split(". ").count() > 1, "{}: {}", rule.id, rule.page);
+        assert!(!rule.page.contains("  "), "{}: {}", rule.id, rule.page);
+    }
 }
 
 #[test]

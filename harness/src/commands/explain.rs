@@ -1,4 +1,4 @@
-//! `bulkhead explain`: a metric, an expectation, a property or a verdict in a paragraph.
+//! `bulkhead explain`: a metric, an expectation, a property, a verdict or a rule of `check` in a paragraph.
 
 use reports::outcome::Verdict;
 
@@ -8,6 +8,7 @@ use crate::reading::suggest::nearest;
 use crate::scenario::expectation::families;
 use crate::scenario::metric::catalogue;
 use crate::scenario::property::PropertyName;
+use crate::scenario::rules;
 
 pub(super) fn explain(arguments: &Explain) -> anyhow::Result<ExitCode> {
     let Some(word) = &arguments.word else {
@@ -22,7 +23,7 @@ pub(super) fn explain(arguments: &Explain) -> anyhow::Result<ExitCode> {
     }
     let near = nearest(name, names().iter().map(String::as_str));
     let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-    eprintln!("error: `{word}` is no metric, expectation, property or verdict{hint}");
+    eprintln!("error: `{word}` is not a metric, expectation, property, verdict or rule{hint}");
     eprintln!("Run `bulkhead explain` without a word to see all there are.");
     Ok(ExitCode::Usage)
 }
@@ -60,6 +61,9 @@ fn other(name: &str) -> Option<String> {
             info.text, info.since, info.about
         ));
     }
+    if let Some(rule) = rules().find(|rule| rule.id == name) {
+        return Some(format!("{}  ({} of `bulkhead check`)\n\n{}", rule.id, rule.level, rule.page));
+    }
     let verdict = Verdict::ALL.into_iter().find(|verdict| verdict.word() == name)?;
     Some(format!("{verdict}  (verdict)\n\n{}", verdict.meaning()))
 }
@@ -69,7 +73,8 @@ fn names() -> Vec<String> {
     let expectations = families().iter().map(|family| family.name);
     let properties = PropertyName::ALL.into_iter().map(|property| property.info().text);
     let verdicts = Verdict::ALL.into_iter().map(Verdict::word);
-    metrics.chain(expectations).chain(properties).chain(verdicts).map(str::to_owned).collect()
+    let rules = rules().map(|rule| rule.id);
+    metrics.chain(expectations).chain(properties).chain(verdicts).chain(rules).map(str::to_owned).collect()
 }
 
 fn everything() {
@@ -88,5 +93,9 @@ fn everything() {
     println!("\nVerdicts");
     for verdict in Verdict::ALL {
         println!("  {verdict}");
+    }
+    println!("\nRules of `bulkhead check`");
+    for rule in rules() {
+        println!("  {:<40} {}", rule.id, rule.level);
     }
 }

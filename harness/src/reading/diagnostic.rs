@@ -1,4 +1,4 @@
-//! A problem in a scenario file → text with file, line, caret and fix.
+//! A problem in a file → text with its rule, file, line, caret and fix.
 //!
 //! A diagnostic carries its source text, so it can be rendered long after the file was read. It does not decide
 //! whether colour is wanted; the command asks the terminal and passes the answer in.
@@ -7,7 +7,9 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Patch, Renderer, Snippet};
+
+use crate::reading::rule::{Level, Rule};
 
 /// The text that diagnostics point into, shared by all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,20 +28,11 @@ impl Source {
     }
 }
 
-/// Whether the scenario may run in spite of the problem.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// The scenario runs, but it proves less than it seems to.
-    Warning,
-    /// The scenario does not run.
-    Error,
-}
-
 /// One problem, with the place in the file and, where there is one, the fix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Error or warning.
-    pub severity: Severity,
+    /// What it is an instance of.
+    pub rule: &'static Rule,
     /// What is wrong: one lower-case sentence without a full stop.
     pub message: String,
     /// The file it is in.
@@ -59,11 +52,11 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// An error at `span`.
+    /// A breach of `rule` at `span`.
     #[must_use]
-    pub fn error(source: &Source, span: Range<usize>, message: impl Into<String>) -> Self {
+    pub fn new(rule: &'static Rule, source: &Source, span: Range<usize>, message: impl Into<String>) -> Self {
         Self {
-            severity: Severity::Error,
+            rule,
             message: message.into(),
             source: source.clone(),
             span,
@@ -73,12 +66,6 @@ impl Diagnostic {
             help: Vec::new(),
             replacement: None,
         }
-    }
-
-    /// A warning at `span`.
-    #[must_use]
-    pub fn warning(source: &Source, span: Range<usize>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(source, span, message) }
     }
 
     /// Adds the words beside the caret.
@@ -119,10 +106,10 @@ impl Diagnostic {
         self
     }
 
-    /// Whether the scenario cannot run.
+    /// Whether the file cannot be used.
     #[must_use]
     pub fn is_error(&self) -> bool {
-        self.severity == Severity::Error
+        self.rule.level == Level::Error
     }
 
     /// The line of the file, from 1, at which the marked text begins.
@@ -141,9 +128,9 @@ impl Diagnostic {
             let start = floor_boundary(text, span.start);
             start..floor_boundary(text, span.end).max(start)
         };
-        let level = match self.severity {
-            Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARNING,
+        let level = match self.rule.level {
+            Level::Error => annotate_snippets::Level::ERROR,
+            Level::Warning => annotate_snippets::Level::WARNING,
         };
         let primary = AnnotationKind::Primary.span(clamp(&self.span));
         let primary = if self.label.is_empty() { primary } else { primary.label(self.label.as_str()) };
@@ -153,9 +140,9 @@ impl Diagnostic {
             .map(|(span, label)| AnnotationKind::Context.span(clamp(span)).label(label.as_str()));
         let snippet =
             Snippet::source(text).path(self.source.path.to_string()).annotation(primary).annotations(related);
-        let mut group = level.primary_title(self.message.as_str()).element(snippet);
+        let mut group = level.primary_title(self.message.as_str()).id(self.rule.id).element(snippet);
         for note in &self.notes {
-            group = group.element(Level::NOTE.message(note.as_str()));
+            group = group.element(annotate_snippets::Level::NOTE.message(note.as_str()));
         }
         let mut help = self.help.iter();
         let mut report: Vec<Group<'_>> = Vec::new();
@@ -163,10 +150,10 @@ impl Diagnostic {
             && let Some(title) = help.next_back()
         {
             let patch = Snippet::source(text).patch(Patch::new(clamp(&self.span), replacement.as_str()));
-            report.push(Level::HELP.secondary_title(title.as_str()).element(patch));
+            report.push(annotate_snippets::Level::HELP.secondary_title(title.as_str()).element(patch));
         }
         for line in help {
-            group = group.element(Level::HELP.message(line.as_str()));
+            group = group.element(annotate_snippets::Level::HELP.message(line.as_str()));
         }
         report.insert(0, group);
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
@@ -189,7 +176,7 @@ fn floor_boundary(text: &str, index: usize) -> usize {
     index
 }
 
-/// A scenario file that cannot be used: everything that is wrong with it, in file order.
+/// A file that cannot be used: everything that is wrong with it, in file order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
     /// The errors; never empty.

@@ -11,6 +11,7 @@ use toml::de::DeTable;
 
 use super::{Node, Reader, Value};
 use crate::reading::diagnostic::{Diagnostic, Source};
+use crate::reading::rule::{MISSING_KEY, UNKNOWN_KEY};
 use crate::reading::suggest::nearest;
 
 /// A key that a table knows, as the JSON Schema shows it.
@@ -126,7 +127,8 @@ impl<'r, 't> Table<'r, 't> {
             self.unknown_keys();
         }
         for (name, about) in &self.missing {
-            let problem = self.reader.error(self.span.clone(), format!("{} has no `{name}`", self.label));
+            let problem =
+                self.reader.report(MISSING_KEY, self.span.clone(), format!("{} has no `{name}`", self.label));
             problem.help.push(format!("`{name}`: {about}"));
         }
     }
@@ -141,7 +143,8 @@ impl<'r, 't> Table<'r, 't> {
             let near = nearest(name, known.iter().copied());
             self.missing.retain(|(missing, _)| near.as_deref() != Some(missing));
             let message = format!("{} has no key `{name}`", self.label);
-            let problem = Diagnostic::error(&self.reader.source, key.span(), message).label("unknown key");
+            let problem =
+                Diagnostic::new(UNKNOWN_KEY, &self.reader.source, key.span(), message).label("unknown key");
             let problem = match near {
                 Some(near) => self.suggest(problem, name, &near),
                 None => problem.help(format!("known keys: {}", known.join(", "))),

@@ -3,16 +3,20 @@
 //! Every rule is judged for the scenario and again for each twin, because a twin takes away what kept the numbers
 //! small. Nothing is asked of a machine: where memory counts, `[requires] memory` stands for it.
 
+use std::fmt;
+
 use super::cgroup::{Parent, Place};
 use super::{Actor, Scenario, SizeExpr};
 use crate::notation::Limit;
 use crate::notation::bytes::Bytes;
 use crate::reading::diagnostic::{Diagnostic, Source};
 use crate::reading::locate::{Step, locate};
+use crate::reading::rule::Rule;
 
 mod bounds;
 mod claims;
 mod daemons;
+mod kills;
 mod memory;
 mod rest;
 mod time;
@@ -57,6 +61,13 @@ pub fn check(scenario: &Scenario) -> Vec<Diagnostic> {
     found
 }
 
+/// The rules of the checks.
+pub(super) fn rules() -> impl Iterator<Item = &'static [&'static Rule]> {
+    let (time, memory, rest, units) = (time::RULES, memory::RULES, rest::RULES, units::RULES);
+    let (claims, kills, bounds) = (claims::RULES, kills::RULES, bounds::RULES);
+    [time, memory, rest, units, daemons::RULES, claims, kills, bounds, twins::RULES].into_iter()
+}
+
 /// How a message about a twin begins.
 fn prefix(twin: &str) -> String {
     format!("in twin `{twin}`: ")
@@ -80,33 +91,24 @@ impl<'s> Checker<'s> {
         Self { written, scenario, twin, source, problems: Vec::new() }
     }
 
-    /// An error at `path`; in a twin, at the twin unless `path` is in it, and saying so.
-    fn error(&mut self, path: &[Step<'_>], message: impl Into<String>) -> &mut Diagnostic {
-        self.push(path, message.into(), Diagnostic::error)
-    }
-
-    /// A warning at `path`; in a twin, at the twin, and saying so.
-    fn warn(&mut self, path: &[Step<'_>], message: impl Into<String>) -> &mut Diagnostic {
-        self.push(path, message.into(), Diagnostic::warning)
-    }
-
-    fn push(
+    /// A breach of `rule` at `path`; in a twin, at the twin unless `path` is in it, and saying so.
+    fn report(
         &mut self,
+        rule: &'static Rule,
         path: &[Step<'_>],
-        message: String,
-        kind: fn(&Source, std::ops::Range<usize>, String) -> Diagnostic,
+        message: impl fmt::Display,
     ) -> &mut Diagnostic {
-        let diagnostic = match (self.twin, &self.scenario.variant) {
+        let (span, message) = match (self.twin, &self.scenario.variant) {
             (Some(index), Some(name)) => {
                 // What only the twin has, has a place of its own in it.
                 let own = matches!(path, [Step::Key("twin"), ..]);
                 let id: &[Step<'_>] = &["twin".into(), index.into(), "id".into()];
                 let span = locate(&self.source.text, if own { path } else { id });
-                kind(&self.source, span, format!("{}{message}", prefix(name)))
+                (span, format!("{}{message}", prefix(name)))
             }
-            _ => kind(&self.source, locate(&self.source.text, path), message),
+            _ => (locate(&self.source.text, path), message.to_string()),
         };
-        self.problems.push(diagnostic);
+        self.problems.push(Diagnostic::new(rule, &self.source, span, message));
         self.problems.last_mut().expect("one was just pushed")
     }
 

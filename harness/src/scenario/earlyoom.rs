@@ -8,8 +8,16 @@ use std::ops::RangeInclusive;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::rules::ZERO_TIME;
 use crate::notation::span::Span;
+use crate::reading::rule::{MALFORMED_VALUE, rules};
 use crate::reading::{FromTable, Node, Reader, Table, Value, Word, value};
+
+rules! {
+    Error REVERSED_THRESHOLDS = "reversed-thresholds",
+        "earlyoom sends SIGTERM when at most `term` percent are left and SIGKILL when at most `kill` percent are: the \
+        second threshold is the lower one, or no process is ever asked to leave first. Lower `kill` or raise `term`.";
+}
 
 /// The name by which twins change or drop the table, so that nothing else may bear it.
 pub const EARLYOOM: &str = "earlyoom";
@@ -80,7 +88,7 @@ impl FromTable for Earlyoom {
         let duration: Option<Span> = table.optional("for", "how long it runs; to the end when absent");
         if duration.is_some_and(|span| span.0 == 0) {
             let span = table.value_span("for").unwrap_or(table.span.clone());
-            table.reader.error(span, "an earlyoom that runs for no time does nothing");
+            table.reader.report(ZERO_TIME, span, "an earlyoom that runs for no time does nothing");
             return None;
         }
         ordered(table, ("term-memory", term_memory), ("kill-memory", kill_memory))?;
@@ -113,7 +121,11 @@ fn ordered(
         let span = table.value_span(kill_key).unwrap_or(table.span.clone());
         table
             .reader
-            .error(span, format!("`{kill_key}` of {kill} is above `{term_key}` of {term}"))
+            .report(
+                REVERSED_THRESHOLDS,
+                span,
+                format!("`{kill_key}` of {kill} is above `{term_key}` of {term}"),
+            )
             .help
             .push("SIGTERM comes first: less is left when SIGKILL follows".to_owned());
         return None;
@@ -139,7 +151,7 @@ fn percent(
         u8::from_str_radix(number.as_str(), number.radix()).ok().filter(|value| range.contains(value));
     if value.is_none() {
         let message = format!("`{name}` of {number}: expected {} to {}", range.start(), range.end());
-        table.reader.error(node.span(), message);
+        table.reader.report(MALFORMED_VALUE, node.span(), message);
     }
     value
 }
@@ -154,7 +166,11 @@ impl Value for Pattern {
             return None;
         };
         if text.contains(['\0', '\n']) {
-            reader.error(node.span(), "a regular expression for earlyoom has neither NUL nor newline");
+            reader.report(
+                MALFORMED_VALUE,
+                node.span(),
+                "a regular expression for earlyoom has neither NUL nor newline",
+            );
             return None;
         }
         Some(Self(Some(text.to_owned()).filter(|text| !text.is_empty())))

@@ -8,6 +8,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::notation::id::Id;
+use crate::reading::rule::{EXACTLY_ONE, Rule};
 use crate::reading::{FromTable, Node, Reader, Table, Value, Word, read_table, table_schema, value, word};
 
 mod bound;
@@ -19,6 +20,11 @@ pub use bound::{Bound, BoundKind, BoundValue, MetricClaim, Phase, Quantity, Reac
 pub use daemon::{EarlyoomClaim, OomdClaim, Trigger};
 pub use family::{Family, families};
 pub use kill::{Kill, KillAt, Killer, Signal};
+
+/// The rules of single claims.
+pub(super) fn rules() -> impl Iterator<Item = &'static [&'static Rule]> {
+    [bound::RULES].into_iter()
+}
 
 /// Expectations that every scenario gets by itself; no `[[expect]]` may take these ids.
 pub const RESERVED: [&str; 3] = ["reached", "protected-unchanged", "protected-answers"];
@@ -115,12 +121,14 @@ fn exactly_one(table: &mut Table<'_, '_>) -> Option<()> {
         [] => {
             let help = format!("add one of: {}", CLAIMS.join(", "));
             let span = table.span.clone();
-            table.reader.error(span, format!("{label} claims nothing")).help.push(help);
+            table.reader.report(EXACTLY_ONE, span, format!("{label} claims nothing")).help.push(help);
         }
         [(first, before), (second, span), ..] => {
-            let problem = table
-                .reader
-                .error(span.clone(), format!("{label} claims `{first}` and `{second}`: one is enough"));
+            let problem = table.reader.report(
+                EXACTLY_ONE,
+                span.clone(),
+                format!("{label} claims `{first}` and `{second}`: one is enough"),
+            );
             problem.related.push((before.clone(), "the first claim".to_owned()));
             problem.help.push("write one [[expect]] for each claim".to_owned());
         }

@@ -14,6 +14,7 @@ use super::twin::{self, Base, Twin};
 use super::{BaseLimit, DEFAULT_BASELINE, DEFAULT_OBSERVE, LimitRef, SCHEMA, Scenario, references};
 use crate::notation::id::Id;
 use crate::reading::diagnostic::{Diagnostic, Invalid, Source};
+use crate::reading::rule::{MALFORMED_VALUE, MISSING_KEY, RESERVED_NAME, SYNTAX, UNKNOWN_SCHEMA};
 use crate::reading::{FromTable, Malformed, Node, Reader, Table, Value, in_file_order, read_entries};
 
 /// Reads the file, then checks the names in it.
@@ -23,13 +24,18 @@ pub(super) fn parse(path: &str, text: &str) -> Result<Scenario, Invalid> {
     let (tree, syntax) = DeTable::parse_recoverable(text);
     for error in syntax {
         let span = error.span().unwrap_or(0..0);
-        reader.push(Diagnostic::error(&source, span, error.message().trim_end()).label("not valid TOML"));
+        reader
+            .push(Diagnostic::new(SYNTAX, &source, span, error.message().trim_end()).label("not valid TOML"));
     }
     let mut scenario = None;
     if reader.problems.is_empty() {
         scenario = read_entries("the scenario", 0..0, tree.get_ref(), &mut reader, Scenario::from_table);
         let id = Path::new(path).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        let id = reader.accept(id.parse().map_err(|refused: Malformed| file_name(&refused)), 0..0);
+        let id = reader.accept(
+            MALFORMED_VALUE,
+            id.parse().map_err(|refused: Malformed| file_name(&refused)),
+            0..0,
+        );
         scenario =
             scenario.zip(id).map(|(read, id)| Scenario { id, path: path.into(), text: text.into(), ..read });
     }
@@ -74,7 +80,7 @@ impl FromTable for Scenario {
         let expects: Option<Vec<_>> = table.required("expect", "the claims");
         let twins = table.node("twin", false, "the ways to break it on purpose", twins_schema);
         if actors.is_none() {
-            table.reader.error(0..0, "the scenario has no [[actor]]: nothing would happen");
+            table.reader.report(MISSING_KEY, 0..0, "the scenario has no [[actor]]: nothing would happen");
         }
         let cgroups = cgroups.map_or(Some(Vec::new()), |node| read_cgroups(node, table.reader));
         let read = actors.and_then(|node| <Vec<super::Actor>>::read(node, table.reader));
@@ -118,7 +124,7 @@ fn schema_version(table: &mut Table<'_, '_>) -> Option<u32> {
     let version: u32 = table.required("schema", "the version of the file format: 1")?;
     if version != SCHEMA {
         let span = table.value_span("schema").unwrap_or(0..0);
-        let problem = table.reader.error(span, format!("schema {version} is not known"));
+        let problem = table.reader.report(UNKNOWN_SCHEMA, span, format!("schema {version} is not known"));
         problem.help.push(format!("this program reads schema = {SCHEMA}"));
         return None;
     }
@@ -145,13 +151,14 @@ fn read_cgroups(node: &Node<'_>, reader: &mut Reader) -> Option<Vec<Cgroup>> {
     for (key, value) in in_file_order(entries) {
         let name = key.get_ref().as_ref();
         let id = if matches!(name, "host" | "protect" | "run" | EARLYOOM) {
-            reader.error(
+            reader.report(
+                RESERVED_NAME,
                 key.span(),
                 format!("`{name}` means something else in scenarios: choose another name"),
             );
             None
         } else {
-            reader.accept(name.parse::<Id>(), key.span())
+            reader.accept(MALFORMED_VALUE, name.parse::<Id>(), key.span())
         };
         let Some(table) = value.get_ref().as_table() else {
             reader.wrong_type(value, &format!("a table: [cgroup.{name}]"));

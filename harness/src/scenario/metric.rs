@@ -10,12 +10,20 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::notation::id::Id;
+use crate::reading::rule::{Rule, rules};
 use crate::reading::suggest::nearest;
 use crate::reading::{Malformed, Scalar, value};
 
 mod catalogue;
 
 pub use catalogue::{Course, MetricInfo, SubjectKind, Unit, catalogue};
+
+rules! {
+    Error UNKNOWN_METRIC = "unknown-metric",
+        "There is no such metric, or not of such a subject. A metric is written SUBJECT:NAME, where the subject is a \
+        declared cgroup, `host`, an actor or `protect`. The set is closed, because each name stands for one file of \
+        the kernel and one way to read it; `bulkhead explain` lists them all.";
+}
 
 /// What a metric is read from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -164,6 +172,7 @@ impl JsonSchema for Metric {
 
 impl Scalar for Metric {
     const EXPECTING: &'static str = "a metric such as \"work:memory.peak\"";
+    const RULE: &'static Rule = UNKNOWN_METRIC;
 }
 
 value!(scalar Metric);

@@ -12,6 +12,7 @@ use crate::notation::bytes::Bytes;
 use crate::notation::limit::Limit;
 use crate::notation::percent::Percent;
 use crate::notation::span::Span;
+use crate::reading::rule::MALFORMED_VALUE;
 use crate::reading::{Malformed, Node, Reader, Value, Word, parse_word};
 
 mod tasks;
@@ -329,7 +330,7 @@ impl Property {
             reader.wrong_type(node, &format!("a value for {name}, as in a unit file"));
             return None;
         };
-        reader.accept(Self::parse(name, &text), node.span())
+        reader.accept(MALFORMED_VALUE, Self::parse(name, &text), node.span())
     }
 
     /// The JSON Schema of the values that `name` takes.

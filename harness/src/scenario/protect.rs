@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::notation::id::UnitName;
 use crate::notation::span::Span;
+use crate::reading::rule::EXACTLY_ONE;
 use crate::reading::{
     FromTable, Malformed, Node, Reader, Scalar, Table, Value, read_table, table_schema, value,
 };
@@ -100,11 +101,12 @@ fn one_target(table: &mut Table<'_, '_>) -> Option<()> {
         [] if table.describes() => return Some(()),
         [] => {
             let span = table.span.clone();
-            let problem = table.reader.error(span, "an answer of what? this probe asks nothing");
+            let problem =
+                table.reader.report(EXACTLY_ONE, span, "an answer of what? this probe asks nothing");
             problem.help.push(format!("add one of: {}", TARGETS.join(", ")));
         }
         [first, second, ..] => {
-            let problem = table.reader.error(second.clone(), "one probe asks one thing");
+            let problem = table.reader.report(EXACTLY_ONE, second.clone(), "one probe asks one thing");
             problem.related.push((first.clone(), "the first one".to_owned()));
             problem.help.push("write one entry of `answer` for each".to_owned());
         }

@@ -10,9 +10,25 @@ use super::size::{LimitRef, SizeExpr};
 use crate::notation::id::Id;
 use crate::reading::diagnostic::{Diagnostic, Source};
 use crate::reading::locate::{Step, join, locate};
+use crate::reading::rule::{DUPLICATE_NAME, RESERVED_NAME, Rule, UNKNOWN_NAME, rules};
 use crate::reading::suggest::nearest;
 
 mod twin;
+
+rules! {
+    Error CGROUP_CYCLE = "cgroup-cycle",
+        "Following `in` from this cgroup leads back to it. Cgroups are a tree. Let one of them hang in the run itself \
+        (without `in`) or in a slice of the machine.";
+    Error METRIC_OF_ANOTHER_SUBJECT = "metric-of-another-subject",
+        "The name before the colon is an actor where the metric is one of cgroups, or the other way round. What is \
+        charged is read from the files of a cgroup, progress from the status page of an actor. Name the cgroup that \
+        the actor runs in, or take a metric of actors; `bulkhead explain` says which is which.";
+}
+
+/// The rules of names.
+pub(super) fn rules() -> impl Iterator<Item = &'static [&'static Rule]> {
+    [RULES, twin::RULES].into_iter()
+}
 
 /// What `--twins` takes besides the name of a twin.
 const SELECTIONS: [&str; 3] = ["all", "none", "only"];
@@ -53,9 +69,9 @@ struct Names<'s> {
 }
 
 impl<'s> Names<'s> {
-    fn error(&mut self, path: &[Step<'_>], message: String) -> &mut Diagnostic {
+    fn report(&mut self, rule: &'static Rule, path: &[Step<'_>], message: String) -> &mut Diagnostic {
         let span = locate(&self.source.text, path);
-        self.problems.push(Diagnostic::error(&self.source, span, message));
+        self.problems.push(Diagnostic::new(rule, &self.source, span, message));
         self.problems.last_mut().expect("one was just pushed")
     }
 
@@ -67,7 +83,7 @@ impl<'s> Names<'s> {
         let span = locate(&self.source.text, path);
         let near = nearest(name, known.iter().copied());
         let message = format!("there is no {what} `{name}` in this scenario");
-        let mut problem = Diagnostic::error(&self.source, span, message).did_you_mean(near, true);
+        let mut problem = Diagnostic::new(UNKNOWN_NAME, &self.source, span, message).did_you_mean(near, true);
         if problem.replacement.is_none() && !known.is_empty() {
             problem = problem.help(format!("declared: {}", known.join(", ")));
         }
@@ -78,7 +94,8 @@ impl<'s> Names<'s> {
         for (index, id) in ids.iter().enumerate() {
             if let Some(first) = ids[..index].iter().position(|other| other == id) {
                 let first = locate(&self.source.text, &[table.into(), first.into(), "id".into()]);
-                let problem = self.error(
+                let problem = self.report(
+                    DUPLICATE_NAME,
                     &[table.into(), index.into(), "id".into()],
                     format!("two {what} are called `{id}`"),
                 );
@@ -96,12 +113,13 @@ impl<'s> Names<'s> {
         self.unique("twins", &twins, "twin");
         for (index, id) in twins.into_iter().enumerate().filter(|(_, id)| SELECTIONS.contains(id)) {
             let message = format!("`--twins {id}` means something else: choose another name");
-            self.error(&["twin".into(), index.into(), "id".into()], message);
+            self.report(RESERVED_NAME, &["twin".into(), index.into(), "id".into()], message);
         }
         for (index, actor) in actors.into_iter().enumerate() {
             let path = ["actor".into(), index.into(), "id".into()];
             if self.cgroups.contains(&actor) {
-                self.error(
+                self.report(
+                    DUPLICATE_NAME,
                     &path,
                     format!("an actor and a cgroup are both called `{actor}`: metrics need one meaning"),
                 );
@@ -112,10 +130,18 @@ impl<'s> Names<'s> {
 
     fn reserved_actor(&mut self, id: &str, path: &[Step<'_>]) {
         if matches!(id, "host" | "protect" | RUN) {
-            self.error(path, format!("`{id}` means something else in metrics: choose another name"));
+            self.report(
+                RESERVED_NAME,
+                path,
+                format!("`{id}` means something else in metrics: choose another name"),
+            );
         }
         if id == EARLYOOM {
-            self.error(path, format!("`{id}` means the [earlyoom] of a scenario: choose another name"));
+            self.report(
+                RESERVED_NAME,
+                path,
+                format!("`{id}` means the [earlyoom] of a scenario: choose another name"),
+            );
         }
     }
 
@@ -126,7 +152,7 @@ impl<'s> Names<'s> {
             if let Parent::Cgroup(parent) = &cgroup.parent {
                 self.known("cgroup", parent, &known, &path);
                 if self.hangs_in_itself(&cgroup.id) {
-                    self.error(&path, format!("cgroup `{}` is inside itself", cgroup.id));
+                    self.report(CGROUP_CYCLE, &path, format!("cgroup `{}` is inside itself", cgroup.id));
                 }
             }
         }
@@ -191,7 +217,8 @@ impl<'s> Names<'s> {
         let other = if what == "cgroup" { &self.actors } else { &self.cgroups };
         if other.contains(&&**subject) {
             let name = metric.name();
-            self.error(
+            self.report(
+                METRIC_OF_ANOTHER_SUBJECT,
                 path,
                 format!("`{subject}` is not {what}: `{name}` is a metric of {}", metric.info.subject),
             );
@@ -210,7 +237,11 @@ impl<'s> Names<'s> {
     fn probe(&mut self, metric: &Metric, path: &[Step<'_>]) {
         let probes = self.scenario.protect.answer.len();
         if metric.probe > probes {
-            let problem = self.error(path, format!("there is no probe {} in [protect] answer", metric.probe));
+            let problem = self.report(
+                UNKNOWN_NAME,
+                path,
+                format!("there is no probe {} in [protect] answer", metric.probe),
+            );
             problem.help.push(format!("probes are counted from 1; there are {probes}"));
         }
     }
@@ -239,7 +270,7 @@ impl<'s> Names<'s> {
         let (actors, cgroups) = (self.actors.clone(), self.cgroups.clone());
         if RESERVED.contains(&&*expect.id) {
             let message = format!("`{}` is an expectation that every scenario has by itself", expect.id);
-            self.error(&join(path, &["id".into()]), message);
+            self.report(RESERVED_NAME, &join(path, &["id".into()]), message);
         }
         let path = &join(path, &[expect.claim.family().into()]);
         match &expect.claim {

@@ -14,6 +14,7 @@ use crate::notation::bytes::Bytes;
 use crate::notation::id::Id;
 use crate::notation::limit::Limit;
 use crate::notation::percent::Percent;
+use crate::reading::rule::MALFORMED_VALUE;
 use crate::reading::suggest::nearest;
 use crate::reading::{
     FromTable, Malformed, Node, Reader, Scalar, Table, Value, read_scalar, read_table, table_schema, value,
@@ -128,7 +129,7 @@ impl Value for SizeExpr {
             Limit::Bytes(bytes) => Some(Self::Bytes(bytes)),
             Limit::Percent(percent) => Some(Self::Machine(percent)),
             Limit::Infinity => {
-                reader.error(node.span(), "a size must end: `infinity` is only a limit");
+                reader.report(MALFORMED_VALUE, node.span(), "a size must end: `infinity` is only a limit");
                 None
             }
         }

@@ -18,8 +18,18 @@ use super::requires::Requires;
 use crate::notation::id::Id;
 use crate::notation::span::Span;
 use crate::reading::diagnostic::Diagnostic;
+use crate::reading::rule::{UNKNOWN_KEY, UNKNOWN_NAME, rules};
 use crate::reading::suggest::nearest;
 use crate::reading::{FromTable, Node, Reader, Table, Value, in_file_order, read_entries};
+
+rules! {
+    Error EMPTY_MUST_FAIL = "empty-must-fail",
+        "The twin names no expectation that must fail. A twin breaks one part of the containment on purpose, and the \
+        claims that then turn red have shown that they can fail at all. Name those that the broken part must turn red.";
+    Error TWIN_CHANGES_IDENTITY = "twin-changes-identity",
+        "An actor's `id` says which claims speak of it and its `kind` which keys it has: with another one it is \
+        another actor. Leave it out with `drop` and add the other with [[twin.actor]].";
+}
 
 /// A twin, with its changes resolved to what they put in place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,8 +123,11 @@ impl Twin {
         if must_fail.as_ref().is_some_and(Vec::is_empty) {
             let span = table.value_span("must-fail").unwrap_or(table.span.clone());
             let label = table.label.clone();
-            let problem =
-                table.reader.error(span, format!("{label} need not fail at all: it proves nothing"));
+            let problem = table.reader.report(
+                EMPTY_MUST_FAIL,
+                span,
+                format!("{label} need not fail at all: it proves nothing"),
+            );
             problem.help.push("name the expectations that the broken part must turn red".to_owned());
             return None;
         }
@@ -174,7 +187,7 @@ fn read_set(node: &Node<'_>, reader: &mut Reader, base: &Base<'_>) -> Option<Cha
                 None => {
                     let message =
                         format!("there is no [earlyoom] in this scenario whose `{setting}` could change");
-                    reader.error(key.span(), message);
+                    reader.report(UNKNOWN_NAME, key.span(), message);
                 }
             },
             Some((name, setting)) => match base.actors.iter().find(|(actor, _)| **actor == *name) {
@@ -211,7 +224,8 @@ fn read_property(
     let Some(name) = PropertyName::from_text(property) else {
         let near = nearest(property, PropertyName::ALL.iter().map(|name| name.info().text));
         let near = near.map(|near| format!("{cgroup}.{near}"));
-        let problem = Diagnostic::error(
+        let problem = Diagnostic::new(
+            UNKNOWN_KEY,
             &reader.source,
             key.span(),
             format!("`{property}` is not a resource property that bulkhead knows"),
@@ -233,7 +247,7 @@ fn put<'t>(
 ) {
     if matches!(setting, "id" | "kind") {
         reader
-            .error(key.span(), format!("a twin cannot change an actor's `{setting}`"))
+            .report(TWIN_CHANGES_IDENTITY, key.span(), format!("a twin cannot change an actor's `{setting}`"))
             .help
             .push("drop the actor and add another with [[twin.actor]]".to_owned());
         return;
@@ -247,7 +261,8 @@ fn refuse_target(key: &Spanned<Cow<'_, str>>, value: &Node<'_>, reader: &mut Rea
     let earlyoom = base.earlyoom.map(|_| EARLYOOM);
     let ids = || base.cgroups.iter().chain(base.actors.iter().map(|(id, _)| id));
     let known = || ids().map(|id| &**id).chain(earlyoom);
-    let mut problem = Diagnostic::error(
+    let mut problem = Diagnostic::new(
+        UNKNOWN_NAME,
         &reader.source,
         key.span(),
         format!(

@@ -84,6 +84,7 @@ fn versions_are_the_packages() {
 #[case::an_expectation("kill", "kill  (expectation)")]
 #[case::a_property("MemoryHigh", "MemoryHigh  (property")]
 #[case::a_verdict("inconclusive", "inconclusive  (verdict)")]
+#[case::a_rule("tight-deadline", "tight-deadline  (warning of `bulkhead check`)")]
 fn a_word_is_explained_in_a_paragraph(#[case] word: &str, #[case] start: &str) {
     let text = printed(&["explain", word]);
     assert!(text.starts_with(start), "{text}");
@@ -93,7 +94,7 @@ fn a_word_is_explained_in_a_paragraph(#[case] word: &str, #[case] start: &str) {
 #[rstest]
 #[case("memory.paek", "did you mean `memory.peak`?")]
 #[case("inconclusiv", "did you mean `inconclusive`?")]
-#[case("zzzzzzzz", "is no metric, expectation, property or verdict")]
+#[case("zzzzzzzz", "is not a metric, expectation, property, verdict or rule")]
 fn a_misspelt_word_is_answered_with_its_neighbour(#[case] word: &str, #[case] words: &str) {
     bulkhead(&["explain", word])
         .assert()
@@ -107,6 +108,9 @@ fn without_a_word_everything_there_is_is_listed() {
     let all = printed(&["explain"]);
     for info in harness::scenario::metric::catalogue() {
         assert!(all.contains(info.name), "{}", info.name);
+    }
+    for rule in harness::scenario::rules() {
+        assert!(all.contains(rule.id), "{}", rule.id);
     }
     for family in harness::scenario::expectation::families() {
         assert!(all.contains(family.name), "{}", family.name);

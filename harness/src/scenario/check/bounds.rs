@@ -5,11 +5,24 @@ use super::memory::mib;
 use crate::notation::bytes::Bytes;
 use crate::notation::span::Span;
 use crate::reading::locate::{Step, join};
+use crate::reading::rule::rules;
 use crate::scenario::actor::Role;
 use crate::scenario::expectation::{Bound, BoundKind, BoundValue, MetricClaim, Phase};
 use crate::scenario::metric::{Course, Metric, Subject, Unit};
 use crate::scenario::requires::SwapNeed;
+use crate::scenario::rules::CONTRADICTION;
 use crate::scenario::size::SizeExpr;
+
+rules! {
+    Error GAUGE_DELTA = "gauge-delta",
+        "The metric goes up and down, and `max-delta` and `max-rate` compare the end of a phase with its beginning: what \
+        went up and came back passes. Bound every sample with `max`, or take a metric that only counts up, such as \
+        `host:swap.out` for swap.";
+    Warning BOUND_OUT_OF_REACH = "bound-out-of-reach",
+        "The metric cannot come to this in a run of this length, or on a machine of the size that [requires] \
+        promises: an upper bound there cannot fail, and a lower one cannot hold. Lower it. It is fine where machines \
+        larger than promised are meant.";
+}
 
 pub(super) fn check(checker: &mut Checker<'_>, claim: &MetricClaim, path: &[Step<'_>]) {
     contradiction(checker, claim, path);
@@ -53,7 +66,7 @@ fn contradiction(checker: &mut Checker<'_>, claim: &MetricClaim, path: &[Step<'_
         if crossed {
             let key = lower.to_string();
             let message = format!("`{lower}` is above `{upper}`: nothing is both");
-            checker.error(&join(path, &[key.as_str().into()]), message);
+            checker.report(CONTRADICTION, &join(path, &[key.as_str().into()]), message);
         }
     }
 }
@@ -80,7 +93,7 @@ fn flat_gauge(
         "swap.used" | "memory.swap.current" => "use `max`, or the counter `host:swap.out`",
         _ => "use `max`, or a metric that only counts up",
     };
-    checker.error(path, message).help.push(help.to_owned());
+    checker.report(GAUGE_DELTA, path, message).help.push(help.to_owned());
 }
 
 /// A time longer than the run, or more beats than fit into it.
@@ -101,10 +114,16 @@ fn beyond_the_run(
     let most = if kind.is_rate() { per_second } else { per_run };
     if kind.is_upper() && value >= most {
         let message = format!("`{}` cannot exceed this: {what}", claim.metric);
-        checker.warn(path, message).help.push(format!("a `{kind}` that can fail is lower"));
+        checker
+            .report(BOUND_OUT_OF_REACH, path, message)
+            .help
+            .push(format!("a `{kind}` that can fail is lower"));
     } else if !kind.is_upper() && value > most {
         let message = format!("`{}` cannot come to this: {what}", claim.metric);
-        checker.warn(path, message).help.push(format!("a `{kind}` that can hold is lower"));
+        checker
+            .report(BOUND_OUT_OF_REACH, path, message)
+            .help
+            .push(format!("a `{kind}` that can hold is lower"));
     }
 }
 
@@ -158,5 +177,5 @@ fn beyond_the_machine(
         claim.metric,
         mib(there)
     );
-    checker.warn(path, message);
+    checker.report(BOUND_OUT_OF_REACH, path, message);
 }

@@ -6,15 +6,40 @@ use crate::notation::bytes::Bytes;
 use crate::notation::percent::Percent;
 use crate::oomd::UNIT as OOMD;
 use crate::reading::locate::{Step, join};
+use crate::reading::rule::rules;
 use crate::scenario::actor::Profile;
 use crate::scenario::cgroup::Place;
 use crate::scenario::earlyoom::Earlyoom;
 use crate::scenario::expectation::{EarlyoomClaim, OomdClaim, Trigger};
 use crate::scenario::property::{ManagedOom, PropertyName, PropertyValue};
 use crate::scenario::requires::SwapNeed;
+use crate::scenario::rules::CONTRADICTION;
 use crate::scenario::safety::Safety;
 
 mod pattern;
+
+rules! {
+    Error SWAP_RATE = "swap-rate",
+        "`swap-rate` asks for a swap device that is throttled to so many bytes a second. It needs `swap` beside it, and \
+        a rate above 0: on a device that does nothing, whoever waits for a page to come back waits for ever.";
+    Error LIVE_EARLYOOM = "live-earlyoom",
+        "earlyoom chooses its victim among all processes of the machine by their oom_score; no cgroup bounds it. In a \
+        contained scenario it may only say whom it would take. Write `dry-run = true`, or say safety = \"pressure\" or \
+        \"destructive\".";
+    Warning EARLYOOM_NEVER_FIRES = "earlyoom-never-fires",
+        "earlyoom looks at what is available on the whole machine. A hog under a cap that is far below the machine's \
+        memory leaves more than the threshold, and earlyoom says nothing. Raise `term-memory`: 99 fires on almost any \
+        machine, and in a dry run that harms nobody. It is fine where its silence is what you want to see.";
+    Warning NAME_TOO_LONG = "name-too-long",
+        "earlyoom matches --prefer and --avoid against /proc/PID/comm, where the kernel keeps 15 bytes of a name. A \
+        longer name between ^ and $ never matches. Write its first 15 bytes.";
+    Error KILLER_NOT_RUNNING = "killer-not-running",
+        "The claim is about what systemd-oomd or earlyoom says, and nothing in the file makes sure that it runs. Add \
+        units = [\"systemd-oomd.service\"] to [requires], or an [earlyoom] table.";
+    Error OOMD_NOT_WATCHING = "oomd-not-watching",
+        "systemd-oomd watches a cgroup only where its unit says ManagedOOMMemoryPressure=kill or ManagedOOMSwap=kill; \
+        the default, `auto`, does not. Add the property that belongs to the trigger to the [cgroup.NAME].";
+}
 
 /// What the rest of a small machine takes at most, so that a warning is not given by mistake.
 const OTHERS: u64 = 256 << 20;
@@ -26,11 +51,12 @@ pub(super) fn check(checker: &mut Checker<'_>) {
     let requires = &checker.scenario.requires;
     if requires.swap_rate.is_some() && !matches!(requires.swap, Some(SwapNeed::AtLeast(_))) {
         let path = ["requires".into(), "swap-rate".into()];
-        let problem = checker.error(&path, "there is no swap whose rate could be throttled");
+        let problem = checker.report(SWAP_RATE, &path, "there is no swap whose rate could be throttled");
         problem.help.push("add `swap` to [requires], such as swap = \"256M\"".to_owned());
     }
     if requires.swap_rate == Some(Bytes(0)) {
-        checker.error(
+        checker.report(
+            SWAP_RATE,
             &["requires".into(), "swap-rate".into()],
             "a swap device that does nothing hangs the machine",
         );
@@ -42,7 +68,8 @@ pub(super) fn check(checker: &mut Checker<'_>) {
 
 fn check_earlyoom(checker: &mut Checker<'_>, earlyoom: &Earlyoom) {
     if !earlyoom.dry_run && checker.scenario.safety == Safety::Contained {
-        let problem = checker.error(
+        let problem = checker.report(
+            LIVE_EARLYOOM,
             &["earlyoom".into(), "dry-run".into()],
             "a live earlyoom takes any process of the machine, and this scenario is contained",
         );
@@ -76,7 +103,7 @@ fn check_threshold(checker: &mut Checker<'_>, earlyoom: &Earlyoom) {
         mib(taken)
     );
     checker
-        .warn(&["earlyoom".into(), "term-memory".into()], message)
+        .report(EARLYOOM_NEVER_FIRES, &["earlyoom".into(), "term-memory".into()], message)
         .help
         .push("99 fires on almost any machine, and in a dry run that harms nobody".to_owned());
 }
@@ -109,7 +136,7 @@ fn check_literal(checker: &mut Checker<'_>, key: &str, literal: &str) {
         end -= 1;
     }
     let message = format!("`{key}` never matches `{literal}`: it has {} bytes", literal.len());
-    let problem = checker.warn(&["earlyoom".into(), key.into()], message);
+    let problem = checker.report(NAME_TOO_LONG, &["earlyoom".into(), key.into()], message);
     problem
         .notes
         .push("earlyoom matches /proc/PID/comm, where the kernel keeps 15 bytes of a name".to_owned());
@@ -119,7 +146,7 @@ fn check_literal(checker: &mut Checker<'_>, key: &str, literal: &str) {
 /// oomd must run, and must have been told to watch this cgroup: by default it watches no slice of a scenario.
 pub(super) fn check_oomd(checker: &mut Checker<'_>, claim: &OomdClaim, path: &[Step<'_>]) {
     if !checker.scenario.requires.units.iter().any(|unit| **unit == *OOMD) {
-        let problem = checker.error(path, "nothing says that systemd-oomd runs");
+        let problem = checker.report(KILLER_NOT_RUNNING, path, "nothing says that systemd-oomd runs");
         problem.help.push(format!("add units = [\"{OOMD}\"] to [requires]"));
     }
     let (name, other) = match claim.trigger {
@@ -136,7 +163,7 @@ pub(super) fn check_oomd(checker: &mut Checker<'_>, claim: &OomdClaim, path: &[S
         let message = format!("systemd-oomd does not watch `{}` for {other}", claim.watches);
         let path = join(path, &["watches".into()]);
         let help = format!("add {name} = \"kill\" to [cgroup.{}]", claim.watches);
-        checker.error(&path, message).help.push(help);
+        checker.report(OOMD_NOT_WATCHING, &path, message).help.push(help);
     }
 }
 
@@ -144,10 +171,10 @@ pub(super) fn check_oomd(checker: &mut Checker<'_>, claim: &OomdClaim, path: &[S
 pub(super) fn check_selection(checker: &mut Checker<'_>, claim: &EarlyoomClaim, path: &[Step<'_>]) {
     if checker.scenario.earlyoom.is_none() {
         let message = "no earlyoom runs whose lines could be read";
-        checker.error(path, message).help.push("add an [earlyoom] table".to_owned());
+        checker.report(KILLER_NOT_RUNNING, path, message).help.push("add an [earlyoom] table".to_owned());
     }
     if let Some(both) = claim.selects.iter().find(|id| claim.never.contains(id)) {
         let path = join(path, &["never".into()]);
-        checker.error(&path, format!("`{both}` cannot be among `selects` and `never`"));
+        checker.report(CONTRADICTION, &path, format!("`{both}` cannot be among `selects` and `never`"));
     }
 }

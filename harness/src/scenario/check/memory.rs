@@ -1,15 +1,45 @@
 //! The sizes: what the machine must bear when every cap is broken, and whether the stress can arrive at all.
 
 use super::Checker;
+use super::rest::REACHED_AT_REST;
 use crate::notation::bytes::Bytes;
 use crate::notation::limit::Limit;
 use crate::notation::percent::Percent;
+use crate::reading::rule::{MISPLACED_KEY, MISSING_KEY, rules};
 use crate::scenario::actor::{Actor, MemoryKind, Profile};
 use crate::scenario::cgroup::Place;
 use crate::scenario::expectation::{BoundKind, BoundValue};
 use crate::scenario::metric::Subject;
 use crate::scenario::safety::Safety;
 use crate::scenario::size::SizeExpr;
+
+rules! {
+    Error UNSTATED_MEMORY = "unstated-memory",
+        "A machine must survive a contained scenario even when the cap under test is broken. Whether it does depends \
+        on how much memory it has. Add `memory` to [requires]; the scenario is then skipped on smaller machines.";
+    Error MACHINE_AT_RISK = "machine-at-risk",
+        "With every cap removed, the balloons would take more than 90 % of the memory that [requires] promises. A \
+        broken cap would then not turn the claim red but drive the machine into global reclaim and a machine-wide OOM \
+        kill. Make the balloons smaller, require more memory, or say safety = \"pressure\" or \"destructive\", which \
+        run on disposable machines only.";
+    Error CONTAINED_OUTSIDE_THE_RUN = "contained-outside-the-run",
+        "A balloon of a contained scenario stays in the run's own slice, around which the harness puts a MemoryMax of \
+        its own. A slice of the machine has other inhabitants, and when its limit is hit the kernel chooses among all \
+        processes below it. Put the balloon into a [cgroup.NAME] without `in`, or say safety = \"pressure\".";
+    Error ENDLESS_GROWTH = "endless-growth",
+        "The balloon grows for ever, as fast as it can, so nothing bounds what it takes when its cap is broken. Give it \
+        a `rate`: then `observe` does.";
+    Error SHARE_OF_INFINITY = "share-of-infinity",
+        "This is a share of a limit that the file declares as `infinity`, and a share of no limit is no number. \
+        Relative sizes follow the limits as the file declares them, in its twins too. Write the size in bytes, or \
+        declare the limit.";
+    Error ZERO_SIZE = "zero-size",
+        "A balloon of no bytes takes nothing, so it puts nothing under stress. Give it a size.";
+    Error NEVER_REACHED = "never-reached",
+        "[reached] asks for more than the balloons take together, or more than the cap lets them have: the kernel holds \
+        memory.current at memory.max by reclaim and kills. Every run would be inconclusive. Ask for less, or enlarge \
+        the balloon.";
+}
 
 /// Admission refuses what would take more of the machine's memory than this.
 const ADMITTED: Percent = Percent(9_000);
@@ -32,7 +62,8 @@ pub(super) fn check_total(checker: &mut Checker<'_>) {
     }
     let Some(machine) = checker.machine() else {
         checker
-            .error(
+            .report(
+                UNSTATED_MEMORY,
                 &["safety".into()],
                 "a contained scenario with balloons must say how much memory the machine has",
             )
@@ -62,7 +93,7 @@ pub(super) fn check_total(checker: &mut Checker<'_>) {
             None => vec!["safety".into()],
         };
         checker
-            .error(&path, message)
+            .report(MACHINE_AT_RISK, &path, message)
             .help
             .push("make the balloons smaller, require more memory, or say safety = \"pressure\"".to_owned());
     }
@@ -82,10 +113,13 @@ fn outside(checker: &mut Checker<'_>, actor: &Actor) {
         let index = checker.actor_index(actor);
         let message =
             format!("balloon `{}` ends up in {slice}, whose own limits may take others than it", actor.id);
-        checker.error(&["actor".into(), index.into(), "in".into()], message).help.push(
-            "a contained balloon runs in a [cgroup.NAME] without `in`; or say safety = \"pressure\""
-                .to_owned(),
-        );
+        checker
+            .report(CONTAINED_OUTSIDE_THE_RUN, &["actor".into(), index.into(), "in".into()], message)
+            .help
+            .push(
+                "a contained balloon runs in a [cgroup.NAME] without `in`; or say safety = \"pressure\""
+                    .to_owned(),
+            );
     }
 }
 
@@ -106,7 +140,8 @@ fn worst(checker: &mut Checker<'_>, actor: &Actor, machine: Bytes) -> Option<Byt
         (Profile::Grow, Some(rate)) => rate.0.saturating_mul(checker.scenario.observe.0.div_ceil(1_000_000)),
         (Profile::Grow, None) => {
             checker
-                .error(
+                .report(
+                    ENDLESS_GROWTH,
                     &["actor".into(), index.into(), "profile".into()],
                     format!("balloon `{}` grows for ever, as fast as it can", actor.id),
                 )
@@ -121,7 +156,7 @@ fn worst(checker: &mut Checker<'_>, actor: &Actor, machine: Bytes) -> Option<Byt
 
 fn no_limit(checker: &mut Checker<'_>, index: usize, size: &SizeExpr) -> Option<Bytes> {
     let message = format!("{size} is no size: that limit is infinity as this file declares it");
-    checker.error(&["actor".into(), index.into(), "size".into()], message);
+    checker.report(SHARE_OF_INFINITY, &["actor".into(), index.into(), "size".into()], message);
     None
 }
 
@@ -147,16 +182,22 @@ fn sizes(checker: &mut Checker<'_>) {
         let sawtooth = balloon.profile == Profile::Sawtooth;
         let path = ["actor".into(), index.into()];
         if sawtooth && (balloon.low.is_none() || balloon.period.is_none()) {
-            checker
-                .error(&path, format!("balloon `{}` is a sawtooth: it needs `low` and `period`", actor.id));
+            checker.report(
+                MISSING_KEY,
+                &path,
+                format!("balloon `{}` is a sawtooth: it needs `low` and `period`", actor.id),
+            );
         }
         if !sawtooth && (balloon.low.is_some() || balloon.period.is_some()) {
             let message = format!("balloon `{}` is no sawtooth: `low` and `period` do nothing", actor.id);
-            checker.error(&path, message);
+            checker.report(MISPLACED_KEY, &path, message);
         }
         if balloon.size == SizeExpr::Bytes(Bytes(0)) {
-            checker
-                .error(&["actor".into(), index.into(), "size".into()], "a balloon of no bytes takes nothing");
+            checker.report(
+                ZERO_SIZE,
+                &["actor".into(), index.into(), "size".into()],
+                "a balloon of no bytes takes nothing",
+            );
         }
     }
 }
@@ -172,7 +213,8 @@ pub(super) fn reach(checker: &mut Checker<'_>) {
     let wanted = match &reached.bound.value {
         BoundValue::Exact(quantity) => Bytes(quantity.raw()),
         BoundValue::Limit(share) if scenario.base_limit(&share.of) == Some(Limit::Infinity) => {
-            checker.error(
+            checker.report(
+                SHARE_OF_INFINITY,
                 &path,
                 "a share of no limit is never reached: that limit is infinity as this file declares it",
             );
@@ -185,7 +227,7 @@ pub(super) fn reach(checker: &mut Checker<'_>) {
         BoundValue::Phase(_) => return,
     };
     if wanted == Bytes(0) {
-        checker.error(&path, "a minimum of 0 is reached before anything happens");
+        checker.report(REACHED_AT_REST, &path, "a minimum of 0 is reached before anything happens");
     }
     match (&reached.metric.subject, reached.metric.info.name) {
         (Subject::Cgroup(id), "memory.current" | "memory.peak" | "memory.stat.anon") => {
@@ -195,19 +237,19 @@ pub(super) fn reach(checker: &mut Checker<'_>) {
                     mib(taken),
                     mib(wanted)
                 );
-                checker.error(&path, message);
+                checker.report(NEVER_REACHED, &path, message);
             }
             let cap = scenario.limit(id, "MemoryMax").and_then(|limit| checker.limit(limit));
             if let Some(cap) = cap.filter(|cap| *cap < wanted) {
                 let message = format!("`{id}` is capped at {}: {} is never reached", mib(cap), mib(wanted));
-                checker.error(&path, message);
+                checker.report(NEVER_REACHED, &path, message);
             }
         }
         (Subject::Actor(id), "touched") => {
             let size = scenario.actor(id).and_then(|actor| checker.size(&actor.balloon()?.size));
             if let Some(size) = size.filter(|size| *size < wanted) {
                 let message = format!("`{id}` takes {} at most: {} is never reached", mib(size), mib(wanted));
-                checker.error(&path, message);
+                checker.report(NEVER_REACHED, &path, message);
             }
         }
         _ => {}

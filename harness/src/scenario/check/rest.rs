@@ -2,9 +2,18 @@
 
 use super::{Checker, bounds};
 use crate::reading::locate::Step;
+use crate::reading::rule::rules;
 use crate::scenario::actor::Actor;
 use crate::scenario::expectation::{BoundKind, BoundValue};
 use crate::scenario::metric::{Metric, Subject};
+use crate::scenario::rules::PHASE_NOT_OVER;
+
+rules! {
+    Error REACHED_AT_REST = "reached-at-rest",
+        "The condition of [reached] already holds before the balloons are released, so it does not show that the \
+        stress arrived. Under stress most numbers rise and need a `min` above what the waiting actors are charged with \
+        (about 1 MiB each, for page tables and kernel stacks); what is left of the machine falls and needs a `max`.";
+}
 
 /// An actor that waits for its release is charged with about so much, with its page tables and kernel stack.
 const WAITING: u64 = 1 << 20;
@@ -14,7 +23,11 @@ pub(super) fn check(checker: &mut Checker<'_>) {
     let key = reached.bound.kind.to_string();
     let path: [Step<'_>; 2] = ["reached".into(), key.as_str().into()];
     if let BoundValue::Phase(_) = reached.bound.value {
-        checker.error(&path, "[reached] is watched while it happens: it cannot wait for a phase's statistic");
+        checker.report(
+            PHASE_NOT_OVER,
+            &path,
+            "[reached] is watched while it happens: it cannot wait for a phase's statistic",
+        );
         return;
     }
     let falls = falls_under_stress(&reached.metric);
@@ -31,7 +44,7 @@ pub(super) fn check(checker: &mut Checker<'_>) {
         _ => return,
     };
     let message = format!("`{}` is there before anything happens", checker.scenario.reached.metric);
-    checker.error(&path, message).help.push(help.to_owned());
+    checker.report(REACHED_AT_REST, &path, message).help.push(help.to_owned());
 }
 
 /// Of all that is counted only what is left of the machine becomes less.

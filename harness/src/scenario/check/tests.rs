@@ -3,6 +3,7 @@
 use rstest::rstest;
 
 use super::check;
+use crate::reading::diagnostic::Diagnostic;
 use crate::scenario::Scenario;
 
 const FINE: &str = r#"schema = 1
@@ -55,11 +56,9 @@ min = "550M"
 
 fn problems(text: &str) -> Vec<String> {
     let scenario = Scenario::parse("case.toml", text).unwrap_or_else(|error| panic!("{error}"));
-    let kind = |error| if error { "error" } else { "warning" };
-    check(&scenario)
-        .iter()
-        .map(|problem| format!("{}: {}", kind(problem.is_error()), problem.message))
-        .collect()
+    let shown =
+        |problem: &Diagnostic| format!("{}[{}]: {}", problem.rule.level, problem.rule.id, problem.message);
+    check(&scenario).iter().map(shown).collect()
 }
 
 #[test]
@@ -68,257 +67,317 @@ fn a_sound_scenario_has_no_problems() {
 }
 
 #[rstest]
-#[case("600M", "1000M", "error: with every cap removed the balloons take 1000.0 MiB, more than 90%")]
-#[case("size = \"600M\"", "size = \"95%\"", "error: with every cap removed the balloons take 972.8 MiB")]
-#[case("memory = \"1G\"\n", "", "error: a contained scenario with balloons must say how much memory")]
-#[case("size = \"600M\"", "size = \"600M\"\nprofile = \"grow\"", "error: balloon `hog` grows for ever")]
+#[case(
+    "600M",
+    "1000M",
+    "error[machine-at-risk]: with every cap removed the balloons take 1000.0 MiB, more than 90%"
+)]
+#[case(
+    "size = \"600M\"",
+    "size = \"95%\"",
+    "error[machine-at-risk]: with every cap removed the balloons take 972.8 MiB"
+)]
+#[case(
+    "memory = \"1G\"\n",
+    "",
+    "error[unstated-memory]: a contained scenario with balloons must say how much memory"
+)]
+#[case(
+    "size = \"600M\"",
+    "size = \"600M\"\nprofile = \"grow\"",
+    "error[endless-growth]: balloon `hog` grows for ever"
+)]
 #[case(
     "size = \"600M\"",
     "size = \"600M\"\nprofile = \"grow\"\nrate = \"20M\"",
-    "error: with every cap removed the balloons take 1000.0 MiB"
+    "error[machine-at-risk]: with every cap removed the balloons take 1000.0 MiB"
 )]
 #[case(
     "size = \"600M\"",
     "size = \"600M\"\nprofile = \"sawtooth\"",
-    "error: balloon `hog` is a sawtooth: it needs"
+    "error[missing-key]: balloon `hog` is a sawtooth: it needs"
 )]
-#[case("size = \"600M\"", "size = \"600M\"\nlow = \"1M\"", "error: balloon `hog` is no sawtooth")]
-#[case("size = \"600M\"", "size = \"0\"", "error: a balloon of no bytes takes nothing")]
+#[case(
+    "size = \"600M\"",
+    "size = \"600M\"\nlow = \"1M\"",
+    "error[misplaced-key]: balloon `hog` is no sawtooth"
+)]
+#[case("size = \"600M\"", "size = \"0\"", "error[zero-size]: a balloon of no bytes takes nothing")]
 #[case(
     "in = \"work\"",
     "in = \"system.slice\"",
-    "error: balloon `hog` ends up in system.slice, whose own limits"
+    "error[contained-outside-the-run]: balloon `hog` ends up in system.slice, whose own limits"
 )]
 #[case(
     "MemorySwapMax = \"0\"",
     "in = \"system.slice\"",
-    "error: balloon `hog` ends up in system.slice, whose own limits"
+    "error[contained-outside-the-run]: balloon `hog` ends up in system.slice, whose own limits"
 )]
-#[case("600M", "400M", "error: the balloons in `work` take 400.0 MiB at most: 486.4 MiB is never reached")]
-#[case("percent = 95", "percent = 110", "error: `work` is capped at 512.0 MiB: 563.2 MiB is never reached")]
+#[case(
+    "600M",
+    "400M",
+    "error[never-reached]: the balloons in `work` take 400.0 MiB at most: 486.4 MiB is never reached"
+)]
+#[case(
+    "percent = 95",
+    "percent = 110",
+    "error[never-reached]: `work` is capped at 512.0 MiB: 563.2 MiB is never reached"
+)]
 #[case(
     "min = { percent = 95, of = \"work.MemoryMax\" }",
     "min = 0",
-    "error: a minimum of 0 is reached before anything happens"
+    "error[reached-at-rest]: a minimum of 0 is reached before anything happens"
 )]
-#[case("MemoryMax = \"512M\"", "MemoryMax = \"infinity\"", "error: a share of no limit is never reached")]
+#[case(
+    "MemoryMax = \"512M\"",
+    "MemoryMax = \"infinity\"",
+    "error[share-of-infinity]: a share of no limit is never reached"
+)]
 #[case(
     "deadline = \"90s\"",
     "deadline = \"20s\"",
-    "error: the deadline of 20s ends a run that is watched for 21s"
+    "error[deadline-too-short]: the deadline of 20s ends a run that is watched for 21s"
 )]
-#[case("deadline = \"90s\"", "deadline = \"30s\"", "warning: the deadline leaves less than 10s")]
-#[case("within = \"10s\"", "within = \"25s\"", "error: nobody watches for 25s: observe is 20s")]
+#[case(
+    "deadline = \"90s\"",
+    "deadline = \"30s\"",
+    "warning[tight-deadline]: the deadline leaves less than 10s"
+)]
+#[case(
+    "within = \"10s\"",
+    "within = \"25s\"",
+    "error[outlasts-observe]: nobody watches for 25s: observe is 20s"
+)]
 #[case(
     "every = \"20ms\"",
     "every = \"20ms\"\ndelay = \"20s\"",
-    "error: `canary` is let go after 20s, when nobody watches"
+    "error[outlasts-observe]: `canary` is let go after 20s, when nobody watches"
 )]
 #[case(
     "text = \"pinned\"",
     "text = \"pinned\"\nOOMScoreAdjust = -1000",
-    "error: balloon `hog` can never be killed"
+    "error[unkillable-balloon]: balloon `hog` can never be killed"
 )]
 #[case(
     "text = \"pinned\"",
     "text = \"pinned\"\nOOMScoreAdjust = -1000",
-    "error: the kernel's OOM killer never takes `hog`"
+    "error[unkillable-victim]: the kernel's OOM killer never takes `hog`"
 )]
 #[case(
     "text = \"pinned\"",
     "text = \"pinned\"\nprocesses = 2",
-    "error: `hog` is 2 processes, and this killer takes one at a time"
+    "error[one-kill-many-processes]: `hog` is 2 processes, and this killer takes one at a time"
 )]
-#[case("MemorySwapMax = \"0\"", "OOMPolicy = \"stop\"", "error: systemd knows no OOMPolicy for a slice")]
+#[case(
+    "MemorySwapMax = \"0\"",
+    "OOMPolicy = \"stop\"",
+    "error[property-of-another-unit]: systemd knows no OOMPolicy for a slice"
+)]
 #[case(
     "MemorySwapMax = \"0\"",
     "MemoryZSwapMax = \"0\"",
-    "warning: MemoryZSwapMax on a slice needs systemd 253"
+    "warning[needs-newer-systemd]: MemoryZSwapMax on a slice needs systemd 253"
 )]
-#[case("MemorySwapMax = \"0\"", "MemoryHigh = \"512M\"", "warning: MemoryHigh never throttles in `work`")]
-#[case("swap = \"256M\"\n", "", "warning: `host:swap.out` is vacuous without swap")]
-#[case("max-delta = 0", "min-delta = 0", "error: `min-delta` of 0 cannot fail")]
-#[case("max-delta = 0", "max = 0", "error: `host:swap.out` counts since the machine booted")]
-#[case("host:swap.out", "work:memory.swap.peak", "warning: `memory.swap.peak` needs kernel 6.5")]
+#[case(
+    "MemorySwapMax = \"0\"",
+    "MemoryHigh = \"512M\"",
+    "warning[high-above-max]: MemoryHigh never throttles in `work`"
+)]
+#[case("swap = \"256M\"\n", "", "warning[vacuous-without-swap]: `host:swap.out` is vacuous without swap")]
+#[case("max-delta = 0", "min-delta = 0", "error[cannot-fail]: `min-delta` of 0 cannot fail")]
+#[case(
+    "max-delta = 0",
+    "max = 0",
+    "error[counts-since-boot]: `host:swap.out` counts since the machine booted"
+)]
+#[case(
+    "host:swap.out",
+    "work:memory.swap.peak",
+    "warning[needs-newer-kernel]: `memory.swap.peak` needs kernel 6.5"
+)]
 #[case(
     "metric = \"host:swap.out\"\nmax-delta = 0",
     "metric = \"canary:gap.p99\"\nmax-delta = \"1s\"",
-    "error: `canary:gap.p99` is one number for a whole phase"
+    "error[statistic-without-delta]: `canary:gap.p99` is one number for a whole phase"
 )]
 #[case(
     "metric = \"host:swap.out\"\nmax-delta = 0",
     "metric = \"canary:gap.p99\"\nmax = { percent = 200, of-phase = \"baseline\" }\nduring = \"baseline\"",
-    "error: this compares the baseline with itself"
+    "error[compares-with-itself]: this compares the baseline with itself"
 )]
 #[case(
     "metric = \"host:swap.out\"\nmax-delta = 0",
     "metric = \"canary:gap.max\"\nmax = \"1s\"\nduring = \"hold\"",
-    "warning: `canary:gap.max` is the highest since it began: what came before the hold counts"
+    "warning[peak-remembers]: `canary:gap.max` is the highest since it began: what came before the hold counts"
 )]
 #[case(
     "metric = \"host:swap.out\"\nmax-delta = 0",
     "metric = \"canary:accepted\"\nmin-delta = 1",
-    "error: `canary` is a heartbeat: its `accepted` stays 0"
+    "error[metric-stays-zero]: `canary` is a heartbeat: its `accepted` stays 0"
 )]
 #[case(
     "within-percent = 2",
     "within-percent = 0.05",
-    "warning: 0.05% of 512.0 MiB is less than the 0.5 MiB by which charges are batched"
+    "warning[tolerance-too-narrow]: 0.05% of 512.0 MiB is less than the 0.5 MiB by which charges are batched"
 )]
 #[case(
     "only-victims = [\"hog\"]",
     "only-victims = []",
-    "error: `hog` must be killed by an OOM killer and is not among"
+    "error[contradiction]: `hog` must be killed by an OOM killer and is not among"
 )]
-#[case("only-victims = [\"hog\"]", "survives = [\"hog\"]", "error: `hog` cannot survive")]
+#[case("only-victims = [\"hog\"]", "survives = [\"hog\"]", "error[contradiction]: `hog` cannot survive")]
 #[case(
     "set = { \"work.MemoryMax\" = \"infinity\" }",
     "requires = { memory = \"2G\" }",
-    "error: in twin `off`: it breaks nothing"
+    "error[twin-changes-nothing]: in twin `off`: it breaks nothing"
 )]
 #[case(
     "set = { \"work.MemoryMax\" = \"infinity\" }",
     "set = { \"observe\" = \"19s\", \"hold\" = \"1s\" }",
-    "error: in twin `off`: it breaks nothing"
+    "error[twin-changes-nothing]: in twin `off`: it breaks nothing"
 )]
 #[case(
     "set = { \"work.MemoryMax\" = \"infinity\" }",
     "set = { \"work.MemoryMax\" = \"0.5G\", \"work.MemoryHigh\" = \"infinity\", \"hog.text\" = \"pinned\" }",
-    "error: in twin `off`: it changes nothing: what it sets is so already"
+    "error[twin-changes-nothing]: in twin `off`: it changes nothing: what it sets is so already"
 )]
 #[case(
     "set = { \"work.MemoryMax\" = \"infinity\" }",
     "drop = [\"hog\"]",
-    "error: in twin `off`: it drops what [reached] watches"
+    "error[twin-drops-stress]: in twin `off`: it drops what [reached] watches"
 )]
 #[case(
     "set = { \"work.MemoryMax\" = \"infinity\" }",
     "set = { \"hog.size\" = \"400M\" }",
-    "error: in twin `off`: the balloons in `work` take 400.0 MiB at most: 486.4 MiB is never reached"
+    "error[never-reached]: in twin `off`: the balloons in `work` take 400.0 MiB at most: 486.4 MiB is never reached"
 )]
 #[case(
     "[[twin.expect]]\nid = \"instead\"\nmetric = \"work:memory.peak\"\nmin = \"550M\"\n",
     "",
-    "warning: in twin `off`: it must turn `killed` red, and does not say what happens instead"
+    "warning[twin-without-claim]: in twin `off`: it must turn `killed` red, and does not say what happens instead"
 )]
 #[case(
     "must-fail = [\"killed\", \"flat\", \"only\"]",
     "must-fail = [\"killed\"]",
-    "warning: no twin must turn this red: flat, only"
+    "warning[never-red]: no twin must turn this red: flat, only"
 )]
 #[case(
     "max-delta = 0",
     "max-delta = 5\nmin-delta = 6",
-    "error: `min-delta` is above `max-delta`: nothing is both"
+    "error[contradiction]: `min-delta` is above `max-delta`: nothing is both"
 )]
 #[case(
     "metric = \"host:swap.out\"\nmax-delta = 0",
     "metric = \"work:memory.swap.current\"\nmax-delta = 0",
-    "error: `work:memory.swap.current` goes up and down: what went up and came back passes `max-delta`"
+    "error[gauge-delta]: `work:memory.swap.current` goes up and down: what went up and came back passes `max-delta`"
 )]
 #[case(
     "metric = \"host:swap.out\"\nmax-delta = 0",
     "metric = \"host:swap.used\"\nmax-rate = \"512K\"",
-    "error: `host:swap.used` goes up and down"
+    "error[gauge-delta]: `host:swap.used` goes up and down"
 )]
 #[case(
     "metric = \"host:swap.out\"\nmax-delta = 0",
     "metric = \"canary:gap.max\"\nmax = \"21s\"",
-    "warning: `canary:gap.max` cannot exceed this: that part of the run lasts 21s at most"
+    "warning[bound-out-of-reach]: `canary:gap.max` cannot exceed this: that part of the run lasts 21s at most"
 )]
 #[case(
     "metric = \"host:swap.out\"\nmax-delta = 0",
     "metric = \"work:memory.pressure.full\"\nmin-rate = \"101%\"",
-    "warning: `work:memory.pressure.full` cannot come to this"
+    "warning[bound-out-of-reach]: `work:memory.pressure.full` cannot come to this"
 )]
 #[case(
     "metric = \"host:swap.out\"\nmax-delta = 0",
     "metric = \"canary:wakeups\"\nmin-delta = 1052",
-    "warning: `canary:wakeups` cannot come to this: `canary` beats every 20ms, for 21s at most"
+    "warning[bound-out-of-reach]: `canary:wakeups` cannot come to this: `canary` beats every 20ms, for 21s at most"
 )]
 #[case(
     "metric = \"host:swap.out\"\nmax-delta = 0",
     "metric = \"work:memory.peak\"\nmax = \"1G\"",
-    "warning: `work:memory.peak` cannot exceed this on a machine with the 1024.0 MiB of memory"
+    "warning[bound-out-of-reach]: `work:memory.peak` cannot exceed this on a machine with the 1024.0 MiB of memory"
 )]
 #[case(
     "metric = \"host:swap.out\"\nmax-delta = 0",
     "metric = \"work:memory.swap.current\"\nmin = \"257M\"",
-    "warning: `work:memory.swap.current` cannot come to this on a machine with the 256.0 MiB of swap"
+    "warning[bound-out-of-reach]: `work:memory.swap.current` cannot come to this on a machine with the 256.0 MiB of swap"
 )]
-#[case("within-percent = 2 }", "within-percent = 101 }", "error: within 101% of it is any size")]
-#[case("within = \"10s\"", "within = \"0s\"", "error: `within` of 0s leaves no time")]
-#[case("every = \"20ms\"", "every = \"0\"", "error: `every` of 0s leaves no time")]
+#[case(
+    "within-percent = 2 }",
+    "within-percent = 101 }",
+    "error[tolerance-too-wide]: within 101% of it is any size"
+)]
+#[case("within = \"10s\"", "within = \"0s\"", "error[zero-time]: `within` of 0s leaves no time")]
+#[case("every = \"20ms\"", "every = \"0\"", "error[zero-time]: `every` of 0s leaves no time")]
 #[case(
     "[reached]",
     "[protect]\nanswer = [{ tcp-banner = \"127.0.0.1:22\", within = \"1s\", every = \"0s\" }]\n[reached]",
-    "error: `every` of 0s leaves no time"
+    "error[zero-time]: `every` of 0s leaves no time"
 )]
 #[case(
     "[reached]",
     "[protect]\nanswer = [{ tcp-banner = \"127.0.0.1:22\", within = \"0s\" }]\n[reached]",
-    "error: `within` of 0s leaves no time"
+    "error[zero-time]: `within` of 0s leaves no time"
 )]
-#[case("only-victims = [\"hog\"]", "survives = []", "error: nobody is named who must survive")]
+#[case("only-victims = [\"hog\"]", "survives = []", "error[nobody-named]: nobody is named who must survive")]
 #[case(
     "only-victims = [\"hog\"]",
     "only-victims = [\"hog\", \"canary\"]",
-    "warning: every actor is an allowed victim"
+    "warning[everybody-allowed]: every actor is an allowed victim"
 )]
 #[case(
     "min = { percent = 95, of = \"work.MemoryMax\" }",
     "max = { percent = 95, of = \"work.MemoryMax\" }",
-    "error: `work:memory.peak` is there before anything happens"
+    "error[reached-at-rest]: `work:memory.peak` is there before anything happens"
 )]
 #[case(
     "metric = \"work:memory.peak\"\nmin = { percent = 95, of = \"work.MemoryMax\" }",
     "metric = \"host:memory.available\"\nmax = \"1G\"",
-    "error: `host:memory.available` is there before anything happens"
+    "error[reached-at-rest]: `host:memory.available` is there before anything happens"
 )]
 #[case(
     "metric = \"work:memory.peak\"\nmin = { percent = 95, of = \"work.MemoryMax\" }",
     "metric = \"host:memory.available\"\nmin = \"100M\"",
-    "error: `host:memory.available` is there before anything happens"
+    "error[reached-at-rest]: `host:memory.available` is there before anything happens"
 )]
 #[case(
     "min = { percent = 95, of = \"work.MemoryMax\" }",
     "min = \"1M\"",
-    "error: `work:memory.peak` is there before anything happens"
+    "error[reached-at-rest]: `work:memory.peak` is there before anything happens"
 )]
 #[case(
     "min = { percent = 95, of = \"work.MemoryMax\" }",
     "max = { percent = 95, of-phase = \"baseline\" }",
-    "error: [reached] is watched while it happens"
+    "error[phase-not-over]: [reached] is watched while it happens"
 )]
 #[case(
     "observe = \"20s\"",
     "observe = \"20s\"\nhold = \"11s\"",
-    "error: the stress cannot be held for 11s: it is watched for 20s"
+    "error[outlasts-observe]: the stress cannot be held for 11s: it is watched for 20s"
 )]
 #[case(
     "set = { \"work.MemoryMax\" = \"infinity\" }",
     "set = { \"work.MemoryMax\" = \"infinity\", \"hold\" = \"11s\" }",
-    "error: in twin `off`: the stress cannot be held for 11s"
+    "error[outlasts-observe]: in twin `off`: the stress cannot be held for 11s"
 )]
 #[case(
     "set = { \"work.MemoryMax\" = \"infinity\" }",
     "set = { \"hog.size\" = \"950M\" }",
-    "error: in twin `off`: with every cap removed the balloons take 950.0 MiB"
+    "error[machine-at-risk]: in twin `off`: with every cap removed the balloons take 950.0 MiB"
 )]
 #[case(
     "set = { \"work.MemoryMax\" = \"infinity\" }",
     "set = { \"work.OOMPolicy\" = \"stop\" }",
-    "error: in twin `off`: systemd knows no OOMPolicy for a slice"
+    "error[property-of-another-unit]: in twin `off`: systemd knows no OOMPolicy for a slice"
 )]
 #[case(
     "set = { \"work.MemoryMax\" = \"infinity\" }",
     "set = { \"observe\" = \"90s\" }",
-    "error: in twin `off`: the deadline of 1min 30s ends a run that is watched for 1min 31s"
+    "error[deadline-too-short]: in twin `off`: the deadline of 1min 30s ends a run that is watched for 1min 31s"
 )]
 #[case(
     "set = { \"work.MemoryMax\" = \"infinity\" }",
     "set = { \"work.MemoryMax\" = \"infinity\", \"observe\" = \"9s\", \"hold\" = \"1s\" }",
-    "error: in twin `off`: the stress cannot be held for 1s: it is watched for 9s"
+    "error[outlasts-observe]: in twin `off`: the stress cannot be held for 1s: it is watched for 9s"
 )]
 fn a_rule_is_found_out(#[case] from: &str, #[case] to: &str, #[case] expected: &str) {
     assert!(FINE.contains(from), "the case changes nothing");
@@ -332,7 +391,10 @@ fn a_rule_is_found_out(#[case] from: &str, #[case] to: &str, #[case] expected: &
 #[test]
 fn a_core_scenario_has_a_twin() {
     let (text, _) = FINE.split_once("[[twin]]").unwrap();
-    assert_eq!(problems(text), ["error: no [[twin]] breaks this on purpose: nothing shows that it can fail"]);
+    assert_eq!(
+        problems(text),
+        ["error[core-without-twin]: no [[twin]] breaks this on purpose: nothing shows that it can fail"]
+    );
 }
 
 /// What falls under stress is reached at a maximum, what rises at a minimum, and both above and below what is at rest.
@@ -363,7 +425,7 @@ fn the_cap_of_the_run_kills_only_what_it_holds(#[case] from: &str, #[case] to: &
     let text = FINE.replace("metric = \"work:memory.peak\"\nmin = \"550M\"", own);
     assert_eq!(problems(&text), Vec::<String>::new());
     let found = problems(&text.replace(from, to));
-    let expected = format!("error: in twin `off`: {words}");
+    let expected = format!("error[limit-not-around-victim]: in twin `off`: {words}");
     assert!(found.iter().any(|problem| problem.starts_with(&expected)), "{found:#?}");
 }
 
@@ -373,7 +435,7 @@ fn a_scenario_that_is_not_core_may_be_without_a_twin_with_a_warning() {
     let (text, _) = text.split_once("[[twin]]").unwrap();
     assert_eq!(
         problems(text),
-        ["warning: no [[twin]] breaks this on purpose: nothing shows that it can fail"]
+        ["warning[no-twin]: no [[twin]] breaks this on purpose: nothing shows that it can fail"]
     );
 }
 
@@ -400,6 +462,17 @@ fn an_unkillable_balloon_of_a_destructive_scenario_has_no_cap(
     assert_eq!(found.iter().any(|problem| problem.contains("can never be killed")), refused, "{found:#?}");
 }
 
+/// Whom the kernel never takes, systemd-oomd may: by cgroup, whatever the score.
+#[test]
+fn an_order_of_kills_may_name_whom_only_oomd_takes() {
+    let text = FINE
+        .replace("every = \"20ms\"", "every = \"20ms\"\nOOMScoreAdjust = -1000")
+        .replace("only-victims = [\"hog\"]", "kill-order = [\"hog\", \"canary\"]");
+    let expected =
+        "warning[order-of-unkillable]: the kernel's OOM killer never takes `canary`: OOMScoreAdjust is -1000";
+    assert_eq!(problems(&text), [expected]);
+}
+
 #[test]
 fn the_control_has_gaps_of_its_own() {
     let text = FINE.replace("kind = \"heartbeat\"", "kind = \"sleeper\"").replace("every = \"20ms\"", "");
@@ -412,15 +485,21 @@ fn the_control_has_gaps_of_its_own() {
 #[rstest]
 #[case(
     "kill = { victim = \"hog\", by = \"memcg\", limit = \"work\" }",
-    "error: in twin `off`: `work` has no MemoryMax"
+    "error[cap-never-hit]: in twin `off`: `work` has no MemoryMax"
 )]
-#[case("metric = \"host:swap.out\"\nmin-delta = 0", "error: in twin `off`: `min-delta` of 0 cannot fail")]
-#[case("kill-order = [\"hog\", \"hog\"]", "error: in twin `off`: `hog` cannot be killed twice")]
+#[case(
+    "metric = \"host:swap.out\"\nmin-delta = 0",
+    "error[cannot-fail]: in twin `off`: `min-delta` of 0 cannot fail"
+)]
+#[case(
+    "kill-order = [\"hog\", \"hog\"]",
+    "error[contradiction]: in twin `off`: `hog` cannot be killed twice"
+)]
 #[case(
     "oomd = { watches = \"work\", trigger = \"pressure\" }",
-    "error: in twin `off`: systemd-oomd does not watch"
+    "error[oomd-not-watching]: in twin `off`: systemd-oomd does not watch"
 )]
-#[case("earlyoom = { selects = [\"hog\"] }", "error: in twin `off`: no earlyoom runs")]
+#[case("earlyoom = { selects = [\"hog\"] }", "error[killer-not-running]: in twin `off`: no earlyoom runs")]
 fn a_claim_of_a_twin_is_checked_in_the_twin(#[case] claim: &str, #[case] expected: &str) {
     let found = problems(&format!("{FINE}[[twin.expect]]\nid = \"own\"\n{claim}\n"));
     assert!(found.iter().any(|problem| problem.starts_with(expected)), "{found:#?}");
@@ -441,8 +520,8 @@ fn the_victim_must_run_under_the_limit_that_kills_it() {
     assert_eq!(
         found,
         [
-            "error: `hog` does not run in `other` or below it: that limit cannot kill it",
-            "error: the balloons in `other` take 0.0 MiB and fit under its cap of 64.0 MiB",
+            "error[limit-not-around-victim]: `hog` does not run in `other` or below it: that limit cannot kill it",
+            "error[cap-never-hit]: the balloons in `other` take 0.0 MiB and fit under its cap of 64.0 MiB",
         ]
     );
 }
@@ -462,5 +541,5 @@ fn a_kill_by_a_cap_that_is_not_there_is_refused() {
         .replace("limit = \"work\", at", "limit = \"bare\", at")
         .replace("in = \"work\"", "in = \"bare\"");
     let found = problems(&format!("{text}[cgroup.bare]\nin = \"work\"\n"));
-    assert_eq!(found, ["error: `bare` has no MemoryMax that could be hit"]);
+    assert_eq!(found, ["error[cap-never-hit]: `bare` has no MemoryMax that could be hit"]);
 }

@@ -3,7 +3,24 @@
 use super::Checker;
 use crate::notation::Span;
 use crate::reading::locate::{Step, join};
+use crate::reading::rule::rules;
 use crate::scenario::actor::Role;
+use crate::scenario::rules::ZERO_TIME;
+
+rules! {
+    Error DEADLINE_TOO_SHORT = "deadline-too-short",
+        "PID 1 ends the units of the run when `deadline` has passed, whatever became of the harness. It must be longer \
+        than `baseline` and `observe` together, or it cuts off a run that is still watched. Raise it, or lower \
+        `observe`.";
+    Warning TIGHT_DEADLINE = "tight-deadline",
+        "Besides `baseline` and `observe`, `deadline` leaves less than 10 s for starting units, verifying their cgroups \
+        and proving the cleanup, all of which is slower in an emulated guest. A run that is cut off is inconclusive. \
+        Raise `deadline`. It is fine on machines that you know to be fast.";
+    Error OUTLASTS_OBSERVE = "outlasts-observe",
+        "The stress is watched for `observe` at most, counted from the release of the balloons. What takes longer is \
+        never seen: the `within` of [reached] and `hold` after it, the `delay` of an actor, the `within` of a probe. \
+        Raise `observe`, or lower the other time.";
+}
 
 /// Time for starting units, verifying cgroups and proving the cleanup, which the deadline must leave.
 const SLACK: Span = Span::seconds(10);
@@ -13,7 +30,8 @@ pub(super) fn check(checker: &mut Checker<'_>) {
     let watched = scenario.baseline.plus(scenario.observe);
     if watched >= scenario.deadline {
         checker
-            .error(
+            .report(
+                DEADLINE_TOO_SHORT,
                 &["deadline".into()],
                 format!("the deadline of {} ends a run that is watched for {watched}", scenario.deadline),
             )
@@ -24,7 +42,11 @@ pub(super) fn check(checker: &mut Checker<'_>) {
             ));
     } else if watched.plus(SLACK) > scenario.deadline {
         checker
-            .warn(&["deadline".into()], "the deadline leaves less than 10s for starting and cleaning up")
+            .report(
+                TIGHT_DEADLINE,
+                &["deadline".into()],
+                "the deadline leaves less than 10s for starting and cleaning up",
+            )
             .help
             .push(format!("make it at least {}", watched.plus(SLACK)));
     }
@@ -32,7 +54,8 @@ pub(super) fn check(checker: &mut Checker<'_>) {
     if checker.twin.is_none() && scenario.reached.within > scenario.observe {
         let (within, observe) = (scenario.reached.within, scenario.observe);
         checker
-            .error(
+            .report(
+                OUTLASTS_OBSERVE,
                 &["reached".into(), "within".into()],
                 format!("nobody watches for {within}: observe is {observe}"),
             )
@@ -46,14 +69,18 @@ pub(super) fn check(checker: &mut Checker<'_>) {
             let index = checker.actor_index(actor);
             let message =
                 format!("`{}` is let go after {}, when nobody watches any more", actor.id, actor.delay);
-            checker.error(&["actor".into(), index.into(), "delay".into()], message);
+            checker.report(OUTLASTS_OBSERVE, &["actor".into(), index.into(), "delay".into()], message);
         }
     }
     for (index, answer) in scenario.protect.answer.iter().enumerate() {
         if answer.within > scenario.observe {
             let message =
                 format!("a probe that may take {} cannot fail within {}", answer.within, scenario.observe);
-            checker.error(&["protect".into(), "answer".into(), index.into(), "within".into()], message);
+            checker.report(
+                OUTLASTS_OBSERVE,
+                &["protect".into(), "answer".into(), index.into(), "within".into()],
+                message,
+            );
         }
     }
 }
@@ -64,7 +91,7 @@ fn hold(checker: &mut Checker<'_>) {
     let (hold, within, observe) = (scenario.hold, scenario.reached.within, scenario.observe);
     if hold.0 > 0 && within.plus(hold) > observe {
         let message = format!("the stress cannot be held for {hold}: it is watched for {observe}");
-        let problem = checker.error(&["hold".into()], message);
+        let problem = checker.report(OUTLASTS_OBSERVE, &["hold".into()], message);
         problem.help.push(format!("`within` of [reached] ({within}) and `hold` must fit into `observe`"));
     }
 }
@@ -76,7 +103,7 @@ fn zeroes(checker: &mut Checker<'_>) {
     let refuse = |checker: &mut Checker<'_>, path: &[Step<'_>], key: &str| {
         let path = join(path, &[key.into()]);
         checker
-            .error(&path, format!("`{key}` of 0s leaves no time"))
+            .report(ZERO_TIME, &path, format!("`{key}` of 0s leaves no time"))
             .help
             .push("such as \"500ms\"".to_owned());
     };

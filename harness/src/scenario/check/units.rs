@@ -2,10 +2,31 @@
 
 use super::Checker;
 use crate::notation::limit::Limit;
+use crate::reading::rule::rules;
 use crate::scenario::actor::{Actor, OomScoreAdjust};
 use crate::scenario::cgroup::Place;
 use crate::scenario::property::PropertyName;
 use crate::scenario::safety::Safety;
+
+rules! {
+    Error PROPERTY_OF_ANOTHER_UNIT = "property-of-another-unit",
+        "systemd has this property, but not for such a unit: OOMPolicy, for one, is for scopes and services, since a \
+        slice has no processes of its own to stop. Give the cgroup `unit = \"scope\"` or `unit = \"service\"`, or \
+        leave the property out.";
+    Warning NEEDS_NEWER_SYSTEMD = "needs-newer-systemd",
+        "The property came with a later systemd than [requires] asks for (252 when it asks for none). An older one \
+        does not know it, and the containment under test is not there. Add `systemd` to [requires]: the scenario is \
+        then skipped on older machines. It is fine to leave it out where all your machines are newer.";
+    Warning HIGH_ABOVE_MAX = "high-above-max",
+        "MemoryHigh throttles whoever allocates above it, MemoryMax kills. With MemoryHigh at MemoryMax or above, the \
+        kill comes before any throttling, and MemoryHigh does nothing. Lower it or leave it out. It is fine where the \
+        scenario shows exactly that.";
+    Error UNKILLABLE_BALLOON = "unkillable-balloon",
+        "A process with oom_score_adj -1000 is never chosen by the kernel's OOM killer. At a cap with nobody else to \
+        take, the kernel finds no victim: the process loops in its allocation, memory.events counts up `oom` while \
+        `oom_kill` stays 0, and the log is flooded. That may be shown in a twin, or by a destructive scenario without \
+        a cap around the balloon.";
+}
 
 /// The oldest systemd that is supported; what needs a newer one must say so.
 const OLDEST_SYSTEMD: u32 = 252;
@@ -20,13 +41,18 @@ pub(super) fn check(checker: &mut Checker<'_>) {
             match name.since(cgroup.unit) {
                 None => {
                     checker
-                        .error(&path, format!("systemd knows no {name} for a {}", cgroup.unit))
+                        .report(
+                            PROPERTY_OF_ANOTHER_UNIT,
+                            &path,
+                            format!("systemd knows no {name} for a {}", cgroup.unit),
+                        )
                         .help
                         .push(format!("give [cgroup.{}] unit = \"scope\" or unit = \"service\"", cgroup.id));
                 }
                 Some(since) if since > has => {
                     checker
-                        .warn(
+                        .report(
+                            NEEDS_NEWER_SYSTEMD,
                             &path,
                             format!(
                                 "{name} on a {} needs systemd {since}, and this may run on {has}",
@@ -45,7 +71,8 @@ pub(super) fn check(checker: &mut Checker<'_>) {
             && high >= max
         {
             let path = ["cgroup".into(), (&*cgroup.id).into(), "MemoryHigh".into()];
-            checker.warn(
+            checker.report(
+                HIGH_ABOVE_MAX,
                 &path,
                 format!("MemoryHigh never throttles in `{}`: MemoryMax is not above it", cgroup.id),
             );
@@ -62,7 +89,11 @@ fn unkillable(checker: &mut Checker<'_>) {
         let never = actor.oom_score_adjust == OomScoreAdjust::NEVER && actor.balloon().is_some();
         if never && (checker.scenario.safety != Safety::Destructive || capped(checker, actor)) {
             let path = ["actor".into(), index.into(), "OOMScoreAdjust".into()];
-            let problem = checker.error(&path, format!("balloon `{}` can never be killed", actor.id));
+            let problem = checker.report(
+                UNKILLABLE_BALLOON,
+                &path,
+                format!("balloon `{}` can never be killed", actor.id),
+            );
             problem.notes.push(
                 "at its cap the kernel loops and floods its log: `oom` counts up, `oom_kill` stays 0"
                     .to_owned(),

@@ -12,12 +12,23 @@ use toml::de::DeValue;
 use crate::notation::bytes::Bytes;
 use crate::notation::percent::Percent;
 use crate::notation::span::Span;
+use crate::reading::rule::{EXACTLY_ONE, MALFORMED_VALUE, MISPLACED_KEY, rules};
 use crate::reading::{
     FromTable, Malformed, Node, Reader, Table, Word, describe, object, read_entries, read_scalar, read_table,
     table_schema, value, word,
 };
 use crate::scenario::metric::{Metric, Unit};
+use crate::scenario::rules::PHASE_NOT_OVER;
 use crate::scenario::size::ShareOf;
+
+rules! {
+    Error NO_SHARE_OF_A_LIMIT = "no-share-of-a-limit",
+        "A limit is a number of bytes, so only a metric in bytes can be bounded by a share of one. Write the bound in \
+        the metric's own unit, or relative to an earlier phase.";
+    Error METRIC_WITHOUT_BOUND = "metric-without-bound",
+        "A metric alone claims nothing: it has some value in every run. Add a bound: `max` or `min` for every sample, \
+        `max-delta` or `min-delta` for the change over the phase, `max-rate` or `min-rate` for the change a second.";
+}
 
 /// A stretch of the run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -154,8 +165,11 @@ fn count(node: &Node<'_>, reader: &mut Reader) -> Option<u64> {
     };
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|_| plain);
-    reader
-        .accept(number.ok_or_else(|| Malformed::new(format!("`{text}` is not a whole number"))), node.span())
+    reader.accept(
+        MALFORMED_VALUE,
+        number.ok_or_else(|| Malformed::new(format!("`{text}` is not a whole number"))),
+        node.span(),
+    )
 }
 
 impl fmt::Display for Quantity {
@@ -200,9 +214,11 @@ impl FromTable for ShareOfPhase {
         let of_phase = of_phase?;
         if !matches!(of_phase, Phase::Baseline | Phase::Climb) {
             let span = table.value_span("of-phase").unwrap_or(table.span.clone());
-            table
-                .reader
-                .error(span, format!("a bound relative to `{of_phase}`: expected `baseline` or `climb`"));
+            table.reader.report(
+                PHASE_NOT_OVER,
+                span,
+                format!("a bound relative to `{of_phase}`: expected `baseline` or `climb`"),
+            );
             return None;
         }
         Some(Self { percent: percent?, of_phase })
@@ -220,7 +236,8 @@ impl BoundValue {
         let share: ShareOf =
             read_entries("a relative bound", node.span(), entries, reader, ShareOf::from_table)?;
         if metric.info.unit != Unit::Bytes {
-            reader.error(
+            reader.report(
+                NO_SHARE_OF_A_LIMIT,
                 node.span(),
                 format!("`{metric}` is a {}: it has no share of a limit", metric.info.unit),
             );
@@ -282,16 +299,19 @@ impl MetricClaim {
         if table.key_span("metric").is_none() {
             for key in bound_keys(&BoundKind::ALL).into_iter().chain(["during"]) {
                 if let Some(span) = table.key_span(key) {
-                    table
-                        .reader
-                        .error(span, format!("`{key}` belongs to a `metric`, and there is none here"));
+                    table.reader.report(
+                        MISPLACED_KEY,
+                        span,
+                        format!("`{key}` belongs to a `metric`, and there is none here"),
+                    );
                 }
             }
             return None;
         }
         if !has_bound(table, &BoundKind::ALL) {
             let span = table.key_span("metric").unwrap_or(table.span.clone());
-            let problem = table.reader.error(span, "a metric without a bound claims nothing");
+            let problem =
+                table.reader.report(METRIC_WITHOUT_BOUND, span, "a metric without a bound claims nothing");
             problem.help.push(format!("add at least one of: {}", bound_keys(&BoundKind::ALL).join(", ")));
             return None;
         }
@@ -343,7 +363,7 @@ impl FromTable for Reached {
         let given = KINDS.iter().filter(|kind| table.key_span(word(**kind)).is_some()).count();
         if given != 1 && !table.describes() {
             let span = table.span.clone();
-            table.reader.error(span, "[reached] needs exactly one of `min` and `max`");
+            table.reader.report(EXACTLY_ONE, span, "[reached] needs exactly one of `min` and `max`");
             return None;
         }
         Some(Self { metric: metric?, bound: bounds.pop()?, within: within? })

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Signal;
 use crate::notation::id::Id;
 use crate::reading::{FromTable, Table, Word, value};
+use crate::scenario::rules::{IMPOSSIBLE_SIGNAL, NOBODY_NAMED};
 
 /// systemd-oomd watches exactly this cgroup for this trigger, and is not in dry-run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,15 +66,22 @@ impl FromTable for EarlyoomClaim {
             table.optional("signals", "the signals it names: SIGTERM, SIGKILL, or both");
         if selects.as_ref().is_some_and(Vec::is_empty) {
             let span = table.value_span("selects").unwrap_or(table.span.clone());
-            let problem =
-                table.reader.error(span, "an earlyoom that selects nobody cannot be told from none");
+            let problem = table.reader.report(
+                NOBODY_NAMED,
+                span,
+                "an earlyoom that selects nobody cannot be told from none",
+            );
             problem.help.push("name the actors that it may select: at least one must be".to_owned());
             return None;
         }
         let foreign = signals.iter().flatten().find(|signal| !matches!(signal, Signal::Term | Signal::Kill));
         if let Some(signal) = foreign {
             let span = table.value_span("signals").unwrap_or(table.span.clone());
-            table.reader.error(span, format!("earlyoom never sends {signal}: expected SIGTERM or SIGKILL"));
+            table.reader.report(
+                IMPOSSIBLE_SIGNAL,
+                span,
+                format!("earlyoom never sends {signal}: expected SIGTERM or SIGKILL"),
+            );
             return None;
         }
         Some(Self {

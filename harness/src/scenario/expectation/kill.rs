@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::notation::id::Id;
 use crate::notation::percent::Percent;
+use crate::reading::rule::{MISPLACED_KEY, MISSING_KEY};
 use crate::reading::{FromTable, Malformed, Scalar, Table, Word, value, word};
+use crate::scenario::rules::IMPOSSIBLE_SIGNAL;
 use crate::scenario::size::LimitRef;
 
 /// A death that must happen, and its cause.
@@ -42,13 +44,22 @@ impl FromTable for Kill {
         match (by, table.key_span("limit")) {
             (Some(Killer::Memcg), None) => {
                 let span = table.span.clone();
-                table.reader.error(span, "a kill by `memcg` must say whose limit it was").help.push(
-                    "add `limit = \"CGROUP\"`: a process also dies by the limit of an ancestor".to_owned(),
-                );
+                table
+                    .reader
+                    .report(MISSING_KEY, span, "a kill by `memcg` must say whose limit it was")
+                    .help
+                    .push(
+                        "add `limit = \"CGROUP\"`: a process also dies by the limit of an ancestor"
+                            .to_owned(),
+                    );
                 return None;
             }
             (Some(by), Some(span)) if by != Killer::Memcg => {
-                table.reader.error(span, format!("`limit` is only for kills by `memcg`, not by `{by}`"));
+                table.reader.report(
+                    MISPLACED_KEY,
+                    span,
+                    format!("`limit` is only for kills by `memcg`, not by `{by}`"),
+                );
                 return None;
             }
             _ => {}
@@ -64,7 +75,7 @@ fn ends_so(table: &mut Table<'_, '_>, by: Killer, signal: Option<Signal>) -> Opt
         && let Some(span) = table.key_span("code")
     {
         let message = format!("`code` is only for `exit`: who is killed by `{by}` has no exit code");
-        table.reader.error(span, message);
+        table.reader.report(MISPLACED_KEY, span, message);
         return None;
     }
     let Some(signal) = signal.filter(|signal| !by.signals().contains(signal)) else {
@@ -72,7 +83,8 @@ fn ends_so(table: &mut Table<'_, '_>, by: Killer, signal: Option<Signal>) -> Opt
     };
     let span = table.value_span("signal").unwrap_or(table.span.clone());
     let sent: Vec<_> = by.signals().iter().map(ToString::to_string).collect();
-    let problem = table.reader.error(span, format!("`{by}` never ends a process with {signal}"));
+    let problem =
+        table.reader.report(IMPOSSIBLE_SIGNAL, span, format!("`{by}` never ends a process with {signal}"));
     problem.help.push(match &sent[..] {
         [] => "who exits by itself is ended by no signal: leave `signal` out, or claim a `code`".to_owned(),
         sent => format!("it sends {}", sent.join(" or ")),

@@ -2,8 +2,16 @@
 
 use super::Names;
 use crate::reading::locate::{Step, join};
+use crate::reading::rule::{DUPLICATE_NAME, rules};
 use crate::scenario::Twin;
 use crate::scenario::earlyoom::EARLYOOM;
+
+rules! {
+    Error MISPLACED_MUST_FAIL = "misplaced-must-fail",
+        "`must-fail` names claims of the scenario that turn red when the twin breaks something. `reached` is not one \
+        of them, because a stress that does not arrive makes the twin inconclusive, which proves nothing; nor is a \
+        claim of the twin itself, which must hold in it.";
+}
 
 impl<'s> Names<'s> {
     pub(super) fn twin(&mut self, twin: &'s Twin, index: usize) {
@@ -21,7 +29,11 @@ impl<'s> Names<'s> {
             let taken = actors.contains(&&*actor.id) && !twin.drop.contains(&actor.id);
             let again = twin.added[..at].iter().any(|other| other.id == actor.id);
             if taken || again || self.cgroups.contains(&&*actor.id) {
-                self.error(&join(&path, &["id".into()]), format!("the name `{}` is taken", actor.id));
+                self.report(
+                    DUPLICATE_NAME,
+                    &join(&path, &["id".into()]),
+                    format!("the name `{}` is taken", actor.id),
+                );
             }
         }
         for actor in &twin.changed {
@@ -33,13 +45,17 @@ impl<'s> Names<'s> {
         for (at, id) in twin.must_fail.iter().enumerate() {
             let path = join(&path, &["must-fail".into(), at.into()]);
             if *id == *"reached" {
-                let problem = self.error(&path, "`reached` cannot be in must-fail".to_owned());
+                let problem =
+                    self.report(MISPLACED_MUST_FAIL, &path, "`reached` cannot be in must-fail".to_owned());
                 problem
                     .help
                     .push("a stress that does not arrive is inconclusive and proves nothing".to_owned());
             } else if twin.expects.iter().any(|expect| expect.id == *id) && !known.contains(&&**id) {
-                let problem =
-                    self.error(&path, format!("`{id}` must hold in this twin: it cannot be in must-fail"));
+                let problem = self.report(
+                    MISPLACED_MUST_FAIL,
+                    &path,
+                    format!("`{id}` must hold in this twin: it cannot be in must-fail"),
+                );
                 problem.help.push("must-fail names expectations of the scenario, not of the twin".to_owned());
             } else {
                 self.known("expectation", id, &known, &path);
@@ -58,13 +74,15 @@ impl<'s> Names<'s> {
             self.expectation(expect, &path);
             let of_scenario = self.scenario.expects.iter().any(|other| other.id == expect.id);
             if of_scenario {
-                self.error(
+                self.report(
+                    DUPLICATE_NAME,
                     &join(&path, &["id".into()]),
                     format!("the scenario has an expectation `{}`: choose another name", expect.id),
                 );
             }
             if twin.expects[..at].iter().any(|other| other.id == expect.id) {
-                self.error(
+                self.report(
+                    DUPLICATE_NAME,
                     &join(&path, &["id".into()]),
                     format!("two expectations of twin `{}` are called `{}`", twin.id, expect.id),
                 );
