@@ -82,7 +82,7 @@ impl Case {
             started: std::time::SystemTime::now()
                 .duration_since(std::time::UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs()),
-            scenario_text: scenario.text.clone(),
+            scenario_text: scenario.file.text.to_string(),
             plan: None,
             host: None,
             scenario: scenario.id.to_string(),

@@ -1,5 +1,6 @@
 //! The pipeline of bulkhead as a library: scenario → plan → run → record → judge → report.
 
+pub mod allowance;
 pub mod case;
 pub mod cgroupfs;
 pub mod cli;

@@ -6,18 +6,20 @@ use std::ops::Range;
 
 use schemars::{Schema, SchemaGenerator};
 use toml::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
-use crate::reading::diagnostic::{Diagnostic, Source};
-use crate::reading::rule::{MALFORMED_VALUE, Rule, UNKNOWN_WORD, WRONG_TYPE};
-use crate::reading::suggest::nearest;
+use crate::notation::Malformed;
+use crate::notation::suggest::nearest;
+use crate::reading::diagnostic::{Diagnostic, Invalid, Source};
+use crate::reading::rule::{MALFORMED_VALUE, Rule, SYNTAX, UNKNOWN_WORD, WRONG_TYPE};
 
 pub mod diagnostic;
-pub(crate) mod locate;
+pub(crate) mod places;
 pub mod rule;
-pub mod suggest;
+mod scalar;
 mod table;
 
+pub(crate) use scalar::{Scalar, read_scalar, scalar_schema};
 pub(crate) use table::{
     FromTable, Table, describe, in_file_order, object, read_entries, read_table, table_schema,
 };
@@ -25,25 +27,20 @@ pub(crate) use table::{
 /// A value with its place in the file.
 pub(crate) type Node<'t> = Spanned<DeValue<'t>>;
 
-/// Why a text is not a value of some type, as a lower-case sentence, and the text that was probably meant.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Malformed {
-    /// What is wrong, naming the text.
-    pub message: String,
-    /// A text that would be right.
-    pub suggestion: Option<String>,
-}
-
-impl Malformed {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), suggestion: None }
+/// Reads `text` as the file `path`, which is named in messages and not opened: the value, unless something is wrong,
+/// and what that is.
+pub(crate) fn read_file<T: FromTable>(path: &str, text: &str) -> (Option<T>, Reader) {
+    let (tree, syntax) = DeTable::parse_recoverable(text);
+    let mut reader = Reader { source: Source::new(path, text, tree.get_ref()), problems: Vec::new() };
+    for error in &syntax {
+        let span = error.span().unwrap_or_default();
+        reader.report(SYNTAX, span, error.message().trim_end()).label = "not valid TOML".to_owned();
     }
-
-    pub(crate) fn suggest(mut self, suggestion: Option<String>) -> Self {
-        self.suggestion = suggestion;
-        self
+    if !syntax.is_empty() {
+        return (None, reader);
     }
+    let value = read_entries(T::LABEL, 0..0, tree.get_ref(), &mut reader, T::from_table);
+    (value, reader)
 }
 
 /// Collects the problems of one file.
@@ -53,6 +50,17 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
+    /// The value that was read, or everything that is wrong, in file order.
+    pub(crate) fn finish<T>(mut self, value: Option<T>) -> Result<T, Invalid> {
+        match value {
+            Some(value) if self.problems.is_empty() => Ok(value),
+            _ => {
+                self.problems.sort_by_key(|problem| problem.span.start);
+                Err(Invalid { diagnostics: self.problems })
+            }
+        }
+    }
+
     pub(crate) fn report(
         &mut self,
         rule: &'static Rule,
@@ -174,40 +182,6 @@ pub(crate) fn word<T: Word + PartialEq>(value: T) -> &'static str {
 fn word_list<T>(words: &[(&str, T)]) -> String {
     let quoted: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
     quoted.join(", ")
-}
-
-/// A value written as text (or as a bare number) with a notation of its own.
-pub(crate) trait Scalar: std::str::FromStr<Err = Malformed> + schemars::JsonSchema {
-    /// What is expected, with an example, for messages.
-    const EXPECTING: &'static str;
-    /// What a text breaks that is not in the notation.
-    const RULE: &'static Rule = MALFORMED_VALUE;
-
-    /// The text that a TOML number stands for; `None` when the value cannot be written as a number.
-    fn number(digits: &str) -> Option<String> {
-        let _ = digits;
-        None
-    }
-}
-
-/// Reads a scalar; the body of its [`Value::read`].
-pub(crate) fn read_scalar<T: Scalar>(node: &Node<'_>, reader: &mut Reader) -> Option<T> {
-    let text = match node.get_ref() {
-        DeValue::String(text) => Some(text.to_string()),
-        DeValue::Integer(number) => (number.radix() == 10).then(|| T::number(number.as_str())).flatten(),
-        DeValue::Float(number) => T::number(number.as_str()),
-        _ => None,
-    };
-    let Some(text) = text else {
-        reader.wrong_type(node, T::EXPECTING);
-        return None;
-    };
-    reader.accept(T::RULE, text.parse(), node.span())
-}
-
-/// The schema of a scalar; the body of its [`Value::schema`].
-pub(crate) fn scalar_schema<T: Scalar>(generator: &mut SchemaGenerator) -> Schema {
-    generator.subschema_for::<T>()
 }
 
 impl Value for String {

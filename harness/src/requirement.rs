@@ -1,6 +1,6 @@
 //! What a scenario needs against what the machine has. An unmet requirement skips the scenario and says why.
 
-use crate::guard::Allowance;
+use crate::allowance::{self, Allowance};
 use crate::host::HostFacts;
 use crate::scenario::Scenario;
 use crate::scenario::requires::SwapNeed;
@@ -9,13 +9,13 @@ use crate::systemd::Manager;
 
 /// The first requirement that is not met, in words with numbers.
 #[must_use]
-pub fn unmet(scenario: &Scenario, host: &HostFacts, policy: &Allowance) -> Option<String> {
+pub fn unmet(scenario: &Scenario, host: &HostFacts, allowance: &Allowance) -> Option<String> {
     let needs = &scenario.requires;
     let checks = [
-        disposable(scenario.safety, policy),
+        disposable(scenario.safety, allowance),
         needs.memory.and_then(|needed| at_least("memory", host.memory_total, needed.0)),
         needs.swap.and_then(|needed| swap(needed, host)),
-        needs.swap_rate.and_then(|needed| swap_rate(needed.0, policy)),
+        needs.swap_rate.and_then(|needed| swap_rate(needed.0, allowance)),
         needs.kernel.and_then(|needed| match host.kernel() {
             Some(found) if found >= (u32::from(needed.major), u32::from(needed.minor)) => None,
             Some((major, minor)) => Some(format!("needs kernel {needed}, this machine runs {major}.{minor}")),
@@ -49,10 +49,9 @@ pub fn inactive_unit(scenario: &Scenario, systemd: &dyn Manager) -> Option<Strin
     })
 }
 
-fn disposable(safety: Safety, policy: &Allowance) -> Option<String> {
-    (safety != Safety::Contained && !policy.disposable).then(|| {
-        format!("is {safety}, and this machine is not marked disposable in {}", crate::guard::ALLOWANCE_PATH)
-    })
+fn disposable(safety: Safety, allowance: &Allowance) -> Option<String> {
+    (safety != Safety::Contained && !allowance.disposable)
+        .then(|| format!("is {safety}, and this machine is not marked disposable in {}", allowance::PATH))
 }
 
 fn at_least(what: &str, found: Option<u64>, needed: u64) -> Option<String> {
@@ -66,8 +65,8 @@ fn at_least(what: &str, found: Option<u64>, needed: u64) -> Option<String> {
 }
 
 /// A scenario with a throttled swap device says what it looks like there: a faster one would show nothing.
-fn swap_rate(needed: u64, policy: &Allowance) -> Option<String> {
-    match policy.swap_rate {
+fn swap_rate(needed: u64, allowance: &Allowance) -> Option<String> {
+    match allowance.swap_rate {
         Some(rate) if rate <= needed => None,
         Some(rate) => Some(format!("needs a swap device of {needed} bytes/s at most, this one has {rate}")),
         None => {
@@ -153,8 +152,8 @@ mod tests {
         #[case] runs: bool,
     ) {
         let scenario = Scenario { safety, ..needing("") };
-        let policy = Allowance { disposable, ..Allowance::default() };
-        let reason = unmet(&scenario, &machine(), &policy);
+        let allowance = Allowance { disposable, ..Allowance::default() };
+        let reason = unmet(&scenario, &machine(), &allowance);
         assert_eq!(reason.is_none(), runs, "{reason:?}");
     }
 

@@ -5,8 +5,6 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 pub mod actor;
 pub mod cgroup;
 pub mod earlyoom;
@@ -27,7 +25,7 @@ mod rules;
 mod schema;
 
 use crate::notation::{Bytes, Id, Limit, Span};
-use crate::reading::diagnostic::Invalid;
+use crate::reading::diagnostic::{Invalid, Source};
 
 pub use actor::{Actor, Role};
 pub use cgroup::{Cgroup, Parent, Place};
@@ -55,16 +53,14 @@ pub const DEFAULT_OBSERVE: Span = Span::seconds(30);
 pub const DEFAULT_BASELINE: Span = Span::seconds(1);
 
 /// One scenario, or one of its twins.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scenario {
     /// The file's name without `.toml`.
     pub id: Id,
     /// The twin this is, if it is one.
     pub variant: Option<Id>,
-    /// The file as it is named in messages.
-    pub path: String,
-    /// The text of the file.
-    pub text: String,
+    /// The file: its name in messages, its text, and where in it each value stands.
+    pub file: Source,
     /// The version of the file format.
     pub schema: u32,
     /// The claim in one sentence.
@@ -104,7 +100,7 @@ pub struct Scenario {
 }
 
 /// A memory limit as the file declares it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseLimit {
     /// Which limit.
     pub name: LimitRef,

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Case;
-use crate::guard::{self, Allowance};
+use crate::allowance::{self, Allowance, AllowanceError};
+use crate::guard;
 use crate::plan;
 use crate::record::event::EndReason;
 use crate::record::store::{Store, StoreError};
@@ -32,9 +33,9 @@ pub enum HostError {
     /// The twin is not in the file.
     #[error(transparent)]
     Twin(#[from] crate::scenario::UnknownTwin),
-    /// The host's own policy is not usable.
+    /// It is not known what the owner of the machine allows.
     #[error(transparent)]
-    Policy(#[from] guard::AllowanceError),
+    Allowance(#[from] AllowanceError),
     /// The record cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -47,7 +48,7 @@ impl HostError {
     /// Whether no case at all can be run here.
     #[must_use]
     pub fn is_of_the_machine(&self) -> bool {
-        matches!(self, Self::Unfit(_) | Self::Systemd(_) | Self::Policy(_) | Self::Programs(_))
+        matches!(self, Self::Unfit(_) | Self::Systemd(_) | Self::Allowance(_) | Self::Programs(_))
     }
 }
 
@@ -58,7 +59,7 @@ impl HostError {
 pub fn run_case(case: &Case, dir: &Path, on: &mut dyn FnMut(&Progress)) -> Result<Outcome, HostError> {
     guard::fit(&host::probe(None))?;
     let bus = systemd::Bus::connect(PATIENCE)?;
-    let policy = Allowance::load(Path::new(guard::ALLOWANCE_PATH))?;
+    let allowance = Allowance::load(Path::new(allowance::PATH))?;
     let run = run_id();
     let paths = Paths::of_this_machine().map_err(HostError::Programs)?;
     // Held until everything is taken down: what is admitted is admitted alone, and no recovery takes it for a leftover.
@@ -76,8 +77,8 @@ pub fn run_case(case: &Case, dir: &Path, on: &mut dyn FnMut(&Progress)) -> Resul
     if let Err(error) = &machine {
         return end_now(EndReason::Refused { reason: chain(error) });
     }
-    if let Some(reason) =
-        requirement::unmet(&scenario, &facts, &policy).or_else(|| requirement::inactive_unit(&scenario, &bus))
+    if let Some(reason) = requirement::unmet(&scenario, &facts, &allowance)
+        .or_else(|| requirement::inactive_unit(&scenario, &bus))
     {
         return end_now(EndReason::Skipped { reason });
     }
@@ -87,7 +88,7 @@ pub fn run_case(case: &Case, dir: &Path, on: &mut dyn FnMut(&Progress)) -> Resul
     };
     head.plan = Some(plan.clone());
     store.write_head(&head)?;
-    if let Err(refusal) = guard::admit(&plan, &facts, &policy) {
+    if let Err(refusal) = guard::admit(&plan, &facts, &allowance) {
         return end_now(EndReason::Refused { reason: refusal.to_string() });
     }
     Ok(run::execute(&plan, &paths, &bus, store, on))

@@ -206,9 +206,9 @@ fn provide(vm: &Vm, case: &Case) -> Result<Vec<Event>, VmError> {
     }
     if let Some(rate) = scenario.requires.swap_rate {
         vm.throttle_swap(rate.0)?;
-        let policy = crate::guard::ALLOWANCE_PATH;
-        let line = Command::sh(format!("echo 'swap-rate = \"{}\"' >> {policy}", rate.0));
-        run(format!("write swap-rate to {policy}"), line)?;
+        let allowance = crate::allowance::PATH;
+        let line = Command::sh(format!("echo 'swap-rate = \"{}\"' >> {allowance}", rate.0));
+        run(format!("write swap-rate to {allowance}"), line)?;
     }
     for unit in &scenario.requires.units {
         run(format!("systemctl start {unit}"), Command::new("systemctl").arg("start").arg(unit.to_string()))?;

@@ -4,7 +4,7 @@ use reports::outcome::Verdict;
 
 use crate::cli::Explain;
 use crate::exit_code::ExitCode;
-use crate::reading::suggest::nearest;
+use crate::notation::suggest::nearest;
 use crate::scenario::expectation::families;
 use crate::scenario::metric::catalogue;
 use crate::scenario::property::PropertyName;

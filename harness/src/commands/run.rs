@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
         // The machine cannot, its owner has not allowed it, or it has no memory left: a guard's answer, not a surprise.
         Err(error)
             if error.is::<NoRoom>()
-                || matches!(error.downcast_ref(), Some(HostError::Unfit(_) | HostError::Policy(_))) =>
+                || matches!(error.downcast_ref(), Some(HostError::Unfit(_) | HostError::Allowance(_))) =>
         {
             eprintln!("refused: {error:#}");
             Ok(ExitCode::Guarded)

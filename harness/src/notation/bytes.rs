@@ -6,10 +6,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::reading::{Malformed, Scalar, value};
+use crate::notation::Malformed;
 
 /// A number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -84,31 +83,6 @@ impl fmt::Display for Bytes {
         }
     }
 }
-
-impl JsonSchema for Bytes {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Bytes".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": ["string", "integer"],
-            "pattern": "^[0-9]+(\\.[0-9]+)?[BKMGTPE]?$",
-            "minimum": 0,
-            "description": "a size in systemd's notation, base 1024: 512M, 1.5G, 4096",
-        })
-    }
-}
-
-impl Scalar for Bytes {
-    const EXPECTING: &'static str = "a size such as \"512M\"";
-
-    fn number(digits: &str) -> Option<String> {
-        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.to_owned())
-    }
-}
-
-value!(scalar Bytes);
 
 #[cfg(test)]
 mod tests {

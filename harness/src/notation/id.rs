@@ -7,10 +7,9 @@ use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::reading::{Malformed, Scalar, value};
+use crate::notation::Malformed;
 
 /// `[a-z0-9][a-z0-9-]*`, at most 32 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -67,32 +66,13 @@ impl fmt::Display for Id {
     }
 }
 
-impl JsonSchema for Id {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Id".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "pattern": "^[a-z0-9][a-z0-9-]{0,31}$",
-            "description": "a name that is safe in unit and file names",
-        })
-    }
-}
-
-impl Scalar for Id {
-    const EXPECTING: &'static str = "a name of a-z, 0-9 and -";
-}
-
-value!(scalar Id);
-
 /// A systemd unit that the scenario did not make, such as `ssh.service`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UnitName(String);
 
-const UNIT_TYPES: [&str; 11] = [
+/// The types that a unit can have.
+pub(crate) const UNIT_TYPES: [&str; 11] = [
     "service",
     "socket",
     "target",
@@ -152,27 +132,6 @@ impl fmt::Display for UnitName {
         f.write_str(&self.0)
     }
 }
-
-impl JsonSchema for UnitName {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "UnitName".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let types = UNIT_TYPES.join("|");
-        json_schema!({
-            "type": "string",
-            "pattern": format!("^[A-Za-z0-9:_.\\\\@-]+\\.({types})$"),
-            "description": "a systemd unit with its type: ssh.service",
-        })
-    }
-}
-
-impl Scalar for UnitName {
-    const EXPECTING: &'static str = "a unit such as \"ssh.service\"";
-}
-
-value!(scalar UnitName);
 
 #[cfg(test)]
 mod tests {

@@ -6,12 +6,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::notation::Malformed;
 use crate::notation::bytes::Bytes;
 use crate::notation::percent::Percent;
-use crate::reading::{Malformed, Scalar, value};
 
 /// A limit before it is resolved on a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,31 +71,6 @@ impl fmt::Display for Limit {
         }
     }
 }
-
-impl JsonSchema for Limit {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Limit".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": ["string", "integer"],
-            "pattern": "^(infinity|[0-9]+(\\.[0-9]+)?[BKMGTPE%]?)$",
-            "minimum": 0,
-            "description": "a limit in systemd's notation: 512M, 50% (of the machine's memory), infinity",
-        })
-    }
-}
-
-impl Scalar for Limit {
-    const EXPECTING: &'static str = "a limit such as \"512M\", \"50%\" or \"infinity\"";
-
-    fn number(digits: &str) -> Option<String> {
-        Bytes::number(digits)
-    }
-}
-
-value!(scalar Limit);
 
 #[cfg(test)]
 mod tests {

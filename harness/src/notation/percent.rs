@@ -6,11 +6,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::notation::Malformed;
 use crate::notation::bytes::Bytes;
-use crate::reading::{Malformed, Scalar, value};
 
 /// Parts per 10,000: 9500 is 95 %.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -80,31 +79,6 @@ impl fmt::Display for Percent {
         }
     }
 }
-
-impl JsonSchema for Percent {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Percent".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": ["string", "number"],
-            "pattern": "^[0-9]+(\\.[0-9]{1,2})?%?$",
-            "minimum": 0,
-            "description": "a percentage: \"95%\", \"0.5%\" or the number 95",
-        })
-    }
-}
-
-impl Scalar for Percent {
-    const EXPECTING: &'static str = "a percentage such as 95 or \"0.5%\"";
-
-    fn number(digits: &str) -> Option<String> {
-        digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.').then(|| digits.to_owned())
-    }
-}
-
-value!(scalar Percent);
 
 #[cfg(test)]
 mod tests {

@@ -6,11 +6,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::reading::suggest::nearest;
-use crate::reading::{Malformed, Scalar, value};
+use crate::notation::Malformed;
+use crate::notation::suggest::nearest;
 
 /// A time span in microseconds, systemd's own resolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -139,31 +138,6 @@ impl fmt::Display for Span {
         Ok(())
     }
 }
-
-impl JsonSchema for Span {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Span".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": ["string", "number"],
-            "pattern": "^([0-9]+(\\.[0-9]+)? *[a-zµ]* *)+$",
-            "minimum": 0,
-            "description": "a time span in systemd's notation: 90s, 1min 30s, 500ms; a bare number is seconds",
-        })
-    }
-}
-
-impl Scalar for Span {
-    const EXPECTING: &'static str = "a time span such as \"90s\" or \"500ms\"";
-
-    fn number(digits: &str) -> Option<String> {
-        digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.').then(|| digits.to_owned())
-    }
-}
-
-value!(scalar Span);
 
 #[cfg(test)]
 mod tests {

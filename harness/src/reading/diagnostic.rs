@@ -8,23 +8,30 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Patch, Renderer, Snippet};
+use toml::de::DeTable;
 
+use crate::reading::places::{Places, Step};
 use crate::reading::rule::{Level, Rule};
 
 /// The text that diagnostics point into, shared by all of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Source {
     /// The file as it is named in messages.
     pub path: Arc<str>,
     /// The whole text of the file.
     pub text: Arc<str>,
+    places: Arc<Places>,
 }
 
 impl Source {
-    /// A source for messages about `path`.
-    #[must_use]
-    pub fn new(path: &str, text: &str) -> Self {
-        Self { path: path.into(), text: text.into() }
+    /// A source for messages about `path`, whose `text` is that of `table`.
+    pub(super) fn new(path: &str, text: &str, table: &DeTable<'_>) -> Self {
+        Self { path: path.into(), text: text.into(), places: Arc::new(Places::of_table(0..0, table)) }
+    }
+
+    /// The bytes of the value at `path`; of what is around it when it is not there.
+    pub(crate) fn at(&self, path: &[Step<'_>]) -> Range<usize> {
+        self.places.at(path)
     }
 }
 

@@ -10,9 +10,9 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::{Node, Reader, Value};
+use crate::notation::suggest::nearest;
 use crate::reading::diagnostic::{Diagnostic, Source};
-use crate::reading::rule::{MISSING_KEY, UNKNOWN_KEY};
-use crate::reading::suggest::nearest;
+use crate::reading::rule::{MISSING_KEY, UNKNOWN_KEY, UNKNOWN_SCHEMA};
 
 /// A key that a table knows, as the JSON Schema shows it.
 pub(crate) struct Key {
@@ -66,6 +66,18 @@ impl<'r, 't> Table<'r, 't> {
     /// The value of a key that must be there.
     pub(crate) fn required<T: Value>(&mut self, name: &'static str, about: &'static str) -> Option<T> {
         self.required_node(name, about, T::schema).and_then(|node| T::read(node, self.reader))
+    }
+
+    /// The version of the file format, which must be `known`.
+    pub(crate) fn schema_version(&mut self, known: u32) -> Option<u32> {
+        let version: u32 = self.required("schema", "the version of the file format: 1")?;
+        if version != known {
+            let span = self.value_span("schema").unwrap_or_default();
+            let problem = self.reader.report(UNKNOWN_SCHEMA, span, format!("schema {version} is not known"));
+            problem.help.push(format!("this program reads schema = {known}"));
+            return None;
+        }
+        Some(version)
     }
 
     /// The untyped value of a key that must be there.
@@ -201,7 +213,7 @@ pub(crate) fn describe<T>(
     read: impl FnOnce(&mut Table<'_, '_>) -> Option<T>,
 ) -> Vec<Key> {
     let entries = DeTable::new();
-    let mut reader = Reader { source: Source::new("", ""), problems: Vec::new() };
+    let mut reader = Reader { source: Source::default(), problems: Vec::new() };
     let mut table = Table::new(&mut reader, 0..0, "", &entries);
     table.generator = Some(generator);
     read(&mut table);

@@ -9,10 +9,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::Place;
+use crate::notation::Malformed;
 use crate::notation::id::Id;
 use crate::notation::span::Span;
 use crate::reading::{
-    FromTable, Malformed, Node, Reader, Scalar, Table, Value, Word, describe, object, read_table, value, word,
+    FromTable, Node, Reader, Scalar, Table, Value, Word, describe, object, read_table, value, word,
 };
 
 mod balloon;

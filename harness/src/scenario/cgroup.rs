@@ -9,9 +9,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::property::{Property, PropertyName, UnitKind};
+use crate::notation::Malformed;
 use crate::notation::id::{Id, UnitName};
 use crate::notation::limit::Limit;
-use crate::reading::{FromTable, Malformed, Scalar, Table, table_schema, value};
+use crate::reading::{FromTable, Scalar, Table, table_schema, value};
 
 /// A declared cgroup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,8 +9,8 @@ use super::cgroup::{Parent, Place};
 use super::{Actor, Scenario, SizeExpr};
 use crate::notation::Limit;
 use crate::notation::bytes::Bytes;
-use crate::reading::diagnostic::{Diagnostic, Source};
-use crate::reading::locate::{Step, locate};
+use crate::reading::diagnostic::Diagnostic;
+use crate::reading::places::Step;
 use crate::reading::rule::Rule;
 
 mod bounds;
@@ -81,14 +81,12 @@ struct Checker<'s> {
     scenario: &'s Scenario,
     /// The twin's place in the file.
     twin: Option<usize>,
-    source: Source,
     problems: Vec<Diagnostic>,
 }
 
 impl<'s> Checker<'s> {
     fn new(written: &'s Scenario, scenario: &'s Scenario, twin: Option<usize>) -> Self {
-        let source = Source::new(&written.path, &written.text);
-        Self { written, scenario, twin, source, problems: Vec::new() }
+        Self { written, scenario, twin, problems: Vec::new() }
     }
 
     /// A breach of `rule` at `path`; in a twin, at the twin unless `path` is in it, and saying so.
@@ -98,17 +96,18 @@ impl<'s> Checker<'s> {
         path: &[Step<'_>],
         message: impl fmt::Display,
     ) -> &mut Diagnostic {
+        let file = &self.written.file;
         let (span, message) = match (self.twin, &self.scenario.variant) {
             (Some(index), Some(name)) => {
                 // What only the twin has, has a place of its own in it.
                 let own = matches!(path, [Step::Key("twin"), ..]);
                 let id: &[Step<'_>] = &["twin".into(), index.into(), "id".into()];
-                let span = locate(&self.source.text, if own { path } else { id });
+                let span = file.at(if own { path } else { id });
                 (span, format!("{}{message}", prefix(name)))
             }
-            _ => (locate(&self.source.text, path), message.to_string()),
+            _ => (file.at(path), message.to_string()),
         };
-        self.problems.push(Diagnostic::new(rule, &self.source, span, message));
+        self.problems.push(Diagnostic::new(rule, file, span, message));
         self.problems.last_mut().expect("one was just pushed")
     }
 

@@ -12,41 +12,24 @@ use super::cgroup::{self, Cgroup};
 use super::earlyoom::{EARLYOOM, Earlyoom};
 use super::twin::{self, Base, Twin};
 use super::{BaseLimit, DEFAULT_BASELINE, DEFAULT_OBSERVE, LimitRef, SCHEMA, Scenario, references};
+use crate::notation::Malformed;
 use crate::notation::id::Id;
-use crate::reading::diagnostic::{Diagnostic, Invalid, Source};
-use crate::reading::rule::{MALFORMED_VALUE, MISSING_KEY, RESERVED_NAME, SYNTAX, UNKNOWN_SCHEMA};
-use crate::reading::{FromTable, Malformed, Node, Reader, Table, Value, in_file_order, read_entries};
+use crate::reading::diagnostic::{Invalid, Source};
+use crate::reading::rule::{MALFORMED_VALUE, MISSING_KEY, RESERVED_NAME};
+use crate::reading::{FromTable, Node, Reader, Table, Value, in_file_order, read_entries, read_file};
 
 /// Reads the file, then checks the names in it.
 pub(super) fn parse(path: &str, text: &str) -> Result<Scenario, Invalid> {
-    let source = Source::new(path, text);
-    let mut reader = Reader { source: source.clone(), problems: Vec::new() };
-    let (tree, syntax) = DeTable::parse_recoverable(text);
-    for error in syntax {
-        let span = error.span().unwrap_or(0..0);
-        reader
-            .push(Diagnostic::new(SYNTAX, &source, span, error.message().trim_end()).label("not valid TOML"));
+    let (read, mut reader) = read_file::<Scenario>(path, text);
+    let id = Path::new(path).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let id = id.parse().map_err(|refused: Malformed| file_name(&refused));
+    let id = reader.accept(MALFORMED_VALUE, id, 0..0);
+    let file = reader.source.clone();
+    let scenario = read.zip(id).map(|(read, id)| Scenario { id, file, ..read });
+    if let Some(scenario) = &scenario {
+        reader.problems = references::check(scenario);
     }
-    let mut scenario = None;
-    if reader.problems.is_empty() {
-        scenario = read_entries("the scenario", 0..0, tree.get_ref(), &mut reader, Scenario::from_table);
-        let id = Path::new(path).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        let id = reader.accept(
-            MALFORMED_VALUE,
-            id.parse().map_err(|refused: Malformed| file_name(&refused)),
-            0..0,
-        );
-        scenario =
-            scenario.zip(id).map(|(read, id)| Scenario { id, path: path.into(), text: text.into(), ..read });
-    }
-    if let Some(scenario) = scenario.filter(|_| reader.problems.is_empty()) {
-        reader.problems = references::check(&scenario);
-        if reader.problems.is_empty() {
-            return Ok(scenario);
-        }
-    }
-    reader.problems.sort_by_key(|problem| problem.span.start);
-    Err(Invalid { diagnostics: reader.problems })
+    reader.finish(scenario)
 }
 
 fn file_name(refused: &Malformed) -> Malformed {
@@ -57,7 +40,7 @@ impl FromTable for Scenario {
     const LABEL: &'static str = "the scenario";
 
     fn from_table(table: &mut Table<'_, '_>) -> Option<Self> {
-        let schema = schema_version(table);
+        let schema = table.schema_version(SCHEMA);
         let title = table.required("title", "the claim in one sentence");
         let source = table.required("source", "where the claim comes from: an incident, a document");
         let tags: Option<Vec<Id>> =
@@ -96,8 +79,7 @@ impl FromTable for Scenario {
         Some(Self {
             id: "unnamed".parse().ok()?,
             variant: None,
-            path: String::new(),
-            text: String::new(),
+            file: Source::default(),
             schema: schema?,
             title: title?,
             source: source?,
@@ -118,17 +100,6 @@ impl FromTable for Scenario {
             twins: twins?,
         })
     }
-}
-
-fn schema_version(table: &mut Table<'_, '_>) -> Option<u32> {
-    let version: u32 = table.required("schema", "the version of the file format: 1")?;
-    if version != SCHEMA {
-        let span = table.value_span("schema").unwrap_or(0..0);
-        let problem = table.reader.report(UNKNOWN_SCHEMA, span, format!("schema {version} is not known"));
-        problem.help.push(format!("this program reads schema = {SCHEMA}"));
-        return None;
-    }
-    Some(version)
 }
 
 fn base_limits(cgroups: &[Cgroup]) -> Vec<BaseLimit> {

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::Scenario;
+use crate::notation::suggest::nearest;
 use crate::reading::diagnostic::{Diagnostic, Invalid};
-use crate::reading::suggest::nearest;
 
 /// Why scenarios could not be loaded.
 #[derive(Debug, thiserror::Error)]

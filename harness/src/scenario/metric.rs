@@ -9,10 +9,11 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::notation::Malformed;
 use crate::notation::id::Id;
+use crate::notation::suggest::nearest;
 use crate::reading::rule::{Rule, rules};
-use crate::reading::suggest::nearest;
-use crate::reading::{Malformed, Scalar, value};
+use crate::reading::{Scalar, value};
 
 mod catalogue;
 

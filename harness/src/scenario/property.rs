@@ -8,12 +8,13 @@ use std::fmt;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::notation::Malformed;
 use crate::notation::bytes::Bytes;
 use crate::notation::limit::Limit;
 use crate::notation::percent::Percent;
 use crate::notation::span::Span;
 use crate::reading::rule::MALFORMED_VALUE;
-use crate::reading::{Malformed, Node, Reader, Value, Word, parse_word};
+use crate::reading::{Node, Reader, Value, Word, parse_word};
 
 mod tasks;
 mod value;

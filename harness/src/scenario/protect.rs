@@ -7,12 +7,11 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::notation::Malformed;
 use crate::notation::id::UnitName;
 use crate::notation::span::Span;
 use crate::reading::rule::EXACTLY_ONE;
-use crate::reading::{
-    FromTable, Malformed, Node, Reader, Scalar, Table, Value, read_table, table_schema, value,
-};
+use crate::reading::{FromTable, Node, Reader, Scalar, Table, Value, read_table, table_schema, value};
 
 /// What is protected. Gives the expectations `protected-unchanged` (with units) and `protected-answers` (with probes).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,10 +8,10 @@ use super::expectation::{BoundValue, Claim, Expectation, RESERVED, RUN};
 use super::metric::{Metric, Subject};
 use super::size::{LimitRef, SizeExpr};
 use crate::notation::id::Id;
-use crate::reading::diagnostic::{Diagnostic, Source};
-use crate::reading::locate::{Step, join, locate};
+use crate::notation::suggest::nearest;
+use crate::reading::diagnostic::Diagnostic;
+use crate::reading::places::{Step, join};
 use crate::reading::rule::{DUPLICATE_NAME, RESERVED_NAME, Rule, UNKNOWN_NAME, rules};
-use crate::reading::suggest::nearest;
 
 mod twin;
 
@@ -37,7 +37,6 @@ const SELECTIONS: [&str; 3] = ["all", "none", "only"];
 pub(super) fn check(scenario: &Scenario) -> Vec<Diagnostic> {
     let mut names = Names {
         scenario,
-        source: Source::new(&scenario.path, &scenario.text),
         cgroups: scenario.cgroups.iter().map(|cgroup| &*cgroup.id).collect(),
         actors: scenario.actors.iter().map(|actor| &*actor.id).collect(),
         added: scenario.twins.iter().flat_map(|twin| &twin.added).map(|actor| &*actor.id).collect(),
@@ -60,7 +59,6 @@ pub(super) fn check(scenario: &Scenario) -> Vec<Diagnostic> {
 
 struct Names<'s> {
     scenario: &'s Scenario,
-    source: Source,
     cgroups: Vec<&'s str>,
     actors: Vec<&'s str>,
     /// What an expectation may speak of although only a twin has it.
@@ -70,8 +68,8 @@ struct Names<'s> {
 
 impl<'s> Names<'s> {
     fn report(&mut self, rule: &'static Rule, path: &[Step<'_>], message: String) -> &mut Diagnostic {
-        let span = locate(&self.source.text, path);
-        self.problems.push(Diagnostic::new(rule, &self.source, span, message));
+        let span = self.scenario.file.at(path);
+        self.problems.push(Diagnostic::new(rule, &self.scenario.file, span, message));
         self.problems.last_mut().expect("one was just pushed")
     }
 
@@ -80,10 +78,11 @@ impl<'s> Names<'s> {
         if known.contains(&name) {
             return;
         }
-        let span = locate(&self.source.text, path);
+        let span = self.scenario.file.at(path);
         let near = nearest(name, known.iter().copied());
         let message = format!("there is no {what} `{name}` in this scenario");
-        let mut problem = Diagnostic::new(UNKNOWN_NAME, &self.source, span, message).did_you_mean(near, true);
+        let mut problem =
+            Diagnostic::new(UNKNOWN_NAME, &self.scenario.file, span, message).did_you_mean(near, true);
         if problem.replacement.is_none() && !known.is_empty() {
             problem = problem.help(format!("declared: {}", known.join(", ")));
         }
@@ -93,7 +92,7 @@ impl<'s> Names<'s> {
     fn unique(&mut self, what: &str, ids: &[&str], table: &'static str) {
         for (index, id) in ids.iter().enumerate() {
             if let Some(first) = ids[..index].iter().position(|other| other == id) {
-                let first = locate(&self.source.text, &[table.into(), first.into(), "id".into()]);
+                let first = self.scenario.file.at(&[table.into(), first.into(), "id".into()]);
                 let problem = self.report(
                     DUPLICATE_NAME,
                     &[table.into(), index.into(), "id".into()],

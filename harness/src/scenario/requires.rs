@@ -6,9 +6,10 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::notation::Malformed;
 use crate::notation::bytes::Bytes;
 use crate::notation::id::UnitName;
-use crate::reading::{FromTable, Malformed, Scalar, Table, value};
+use crate::reading::{FromTable, Scalar, Table, value};
 
 /// What a scenario needs. An absent part is not required.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

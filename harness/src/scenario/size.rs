@@ -10,14 +10,15 @@ use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
 use super::property::{PropertyName, ValueKind};
+use crate::notation::Malformed;
 use crate::notation::bytes::Bytes;
 use crate::notation::id::Id;
 use crate::notation::limit::Limit;
 use crate::notation::percent::Percent;
+use crate::notation::suggest::nearest;
 use crate::reading::rule::MALFORMED_VALUE;
-use crate::reading::suggest::nearest;
 use crate::reading::{
-    FromTable, Malformed, Node, Reader, Scalar, Table, Value, read_scalar, read_table, table_schema, value,
+    FromTable, Node, Reader, Scalar, Table, Value, read_scalar, read_table, table_schema, value,
 };
 
 /// A declared limit, written `CGROUP.Property`.

@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 
 use schemars::{Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use toml::de::DeTable;
 
@@ -17,9 +16,9 @@ use super::property::{Property, PropertyName};
 use super::requires::Requires;
 use crate::notation::id::Id;
 use crate::notation::span::Span;
+use crate::notation::suggest::nearest;
 use crate::reading::diagnostic::Diagnostic;
 use crate::reading::rule::{UNKNOWN_KEY, UNKNOWN_NAME, rules};
-use crate::reading::suggest::nearest;
 use crate::reading::{FromTable, Node, Reader, Table, Value, in_file_order, read_entries};
 
 rules! {
@@ -32,12 +31,10 @@ rules! {
 }
 
 /// A twin, with its changes resolved to what they put in place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Twin {
     /// The twin's name.
     pub id: Id,
-    /// The changes as written, for reports.
-    pub set: Vec<Change>,
     /// Properties to put in place.
     pub properties: Vec<PropertyChange>,
     /// Actors to put in place of those of the same id.
@@ -60,17 +57,8 @@ pub struct Twin {
     pub must_fail: Vec<Id>,
 }
 
-/// A change as written: `work.MemoryMax` = `"infinity"`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
-    /// `CGROUP.Property`, `ACTOR.key`, `earlyoom.key`, `observe` or `hold`.
-    pub target: String,
-    /// The TOML text of the new value.
-    pub value: String,
-}
-
 /// A property that a twin puts in place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PropertyChange {
     /// The declared cgroup.
     pub cgroup: Id,
@@ -88,7 +76,6 @@ pub(super) struct Base<'t> {
 
 #[derive(Default)]
 struct Changes {
-    set: Vec<Change>,
     properties: Vec<PropertyChange>,
     changed: Vec<Actor>,
     earlyoom: Option<Earlyoom>,
@@ -134,7 +121,6 @@ impl Twin {
         let changes = changes?;
         Some(Self {
             id: id?,
-            set: changes.set,
             properties: changes.properties,
             changed: changes.changed,
             earlyoom: changes.earlyoom,
@@ -170,8 +156,6 @@ fn read_set(node: &Node<'_>, reader: &mut Reader, base: &Base<'_>) -> Option<Cha
     let mut earlyoom: Option<DeTable<'_>> = None;
     for (key, value) in in_file_order(entries) {
         let target = key.get_ref().as_ref();
-        let text = reader.source.text.get(value.span()).unwrap_or_default().to_owned();
-        changes.set.push(Change { target: target.to_owned(), value: text });
         match target.split_once('.') {
             None if target == "observe" => changes.observe = Span::read(value, reader),
             None if target == "hold" => changes.hold = Span::read(value, reader),

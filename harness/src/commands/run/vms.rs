@@ -46,7 +46,7 @@ pub(super) fn run(
     store: &Path,
     display: &Display,
 ) -> anyhow::Result<Outcome> {
-    let files: Vec<PathBuf> = cases.iter().map(|case| PathBuf::from(&case.scenario.path)).collect();
+    let files: Vec<PathBuf> = cases.iter().map(|case| PathBuf::from(&*case.scenario.file.path)).collect();
     let bundle = Bundle::pack(&files)?;
     let trouble = Trouble::default();
     let mut outcome = Outcome::default();

@@ -4,7 +4,7 @@ use super::Checker;
 use super::memory::mib;
 use crate::notation::bytes::Bytes;
 use crate::notation::span::Span;
-use crate::reading::locate::{Step, join};
+use crate::reading::places::{Step, join};
 use crate::reading::rule::rules;
 use crate::scenario::actor::Role;
 use crate::scenario::expectation::{Bound, BoundKind, BoundValue, MetricClaim, Phase};

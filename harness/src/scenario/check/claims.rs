@@ -2,7 +2,7 @@
 
 use super::{Checker, bounds, daemons, kills};
 use crate::notation::id::Id;
-use crate::reading::locate::{Step, join};
+use crate::reading::places::{Step, join};
 use crate::reading::rule::rules;
 use crate::scenario::actor::{Actor, Kind};
 use crate::scenario::expectation::{

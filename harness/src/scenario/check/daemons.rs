@@ -5,7 +5,7 @@ use super::memory::mib;
 use crate::notation::bytes::Bytes;
 use crate::notation::percent::Percent;
 use crate::oomd::UNIT as OOMD;
-use crate::reading::locate::{Step, join};
+use crate::reading::places::{Step, join};
 use crate::reading::rule::rules;
 use crate::scenario::actor::Profile;
 use crate::scenario::cgroup::Place;

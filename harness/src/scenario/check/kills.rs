@@ -6,7 +6,7 @@ use crate::notation::bytes::Bytes;
 use crate::notation::id::Id;
 use crate::notation::limit::Limit;
 use crate::notation::percent::Percent;
-use crate::reading::locate::{Step, join};
+use crate::reading::places::{Step, join};
 use crate::reading::rule::rules;
 use crate::scenario::actor::{Actor, OomScoreAdjust};
 use crate::scenario::cgroup::Place;

@@ -1,7 +1,7 @@
 //! `[reached]` must tell the stress from rest: a condition that holds before anything happens shows nothing.
 
 use super::{Checker, bounds};
-use crate::reading::locate::Step;
+use crate::reading::places::Step;
 use crate::reading::rule::rules;
 use crate::scenario::actor::Actor;
 use crate::scenario::expectation::{BoundKind, BoundValue};

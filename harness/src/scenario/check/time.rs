@@ -2,7 +2,7 @@
 
 use super::Checker;
 use crate::notation::Span;
-use crate::reading::locate::{Step, join};
+use crate::reading::places::{Step, join};
 use crate::reading::rule::rules;
 use crate::scenario::actor::Role;
 use crate::scenario::rules::ZERO_TIME;

@@ -9,12 +9,13 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
+use crate::notation::Malformed;
 use crate::notation::bytes::Bytes;
 use crate::notation::percent::Percent;
 use crate::notation::span::Span;
 use crate::reading::rule::{EXACTLY_ONE, MALFORMED_VALUE, MISPLACED_KEY, rules};
 use crate::reading::{
-    FromTable, Malformed, Node, Reader, Table, Word, describe, object, read_entries, read_scalar, read_table,
+    FromTable, Node, Reader, Table, Word, describe, object, read_entries, read_scalar, read_table,
     table_schema, value, word,
 };
 use crate::scenario::metric::{Metric, Unit};

@@ -6,10 +6,11 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::notation::Malformed;
 use crate::notation::id::Id;
 use crate::notation::percent::Percent;
 use crate::reading::rule::{MISPLACED_KEY, MISSING_KEY};
-use crate::reading::{FromTable, Malformed, Scalar, Table, Word, value, word};
+use crate::reading::{FromTable, Scalar, Table, Word, value, word};
 use crate::scenario::rules::IMPOSSIBLE_SIGNAL;
 use crate::scenario::size::LimitRef;
 

@@ -1,7 +1,7 @@
 //! The names that a twin mentions: those of the scenario, and what it adds itself.
 
 use super::Names;
-use crate::reading::locate::{Step, join};
+use crate::reading::places::{Step, join};
 use crate::reading::rule::{DUPLICATE_NAME, rules};
 use crate::scenario::Twin;
 use crate::scenario::earlyoom::EARLYOOM;
