@@ -64,11 +64,8 @@ impl Agent {
         let reader = Arc::clone(&shared);
         thread::spawn(move || {
             let mut control = BufReader::new(links.control);
-            let mut line = Vec::new();
-            while let Ok(true) = wire::read_line(&mut control, &mut line) {
-                if let Some(reply) = wire::parse(&line) {
-                    reader.receive(reply);
-                }
+            while let Ok(Some(reply)) = wire::next_reply(&mut control) {
+                reader.receive(reply);
             }
             reader.close(Closed::HungUp);
         });
@@ -88,7 +85,7 @@ impl Agent {
             id
         };
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
-        if wire::send(&mut *control, &Request { id, ask }).is_err() {
+        if wire::ask(&mut *control, &Request { id, ask }).is_err() {
             self.forget(id);
         }
         (id, answers)
@@ -170,7 +167,7 @@ mod tests {
     }
 
     fn say(guest: &mut UnixStream, id: u64, answer: Answer) {
-        wire::send(guest, &Reply { id, answer }).unwrap();
+        wire::reply(guest, &Reply { id, answer }).unwrap();
     }
 
     #[test]
@@ -179,7 +176,7 @@ mod tests {
         let (first, first_answers) = agent.send(Ask::Ping);
         let (second, second_answers) = agent.send(Ask::Ping);
         say(&mut guest, second, Answer::Exited(Exit::Signal(9)));
-        say(&mut guest, first, Answer::Output { stream: Stream::Stdout, data: String::new() });
+        say(&mut guest, first, Answer::Output { stream: Stream::Stdout, bytes: vec![b'\n'] });
         say(&mut guest, first, Answer::Exited(Exit::Code(0)));
         assert_eq!(second_answers.iter().collect::<Vec<_>>(), [Answer::Exited(Exit::Signal(9))]);
         assert_eq!(first_answers.iter().count(), 2);

@@ -95,10 +95,10 @@ impl Lab {
         &self.verdict
     }
 
-    /// QEMU's version line, for reports.
+    /// How many processors each machine has.
     #[must_use]
-    pub fn qemu_version(&self) -> &str {
-        &self.hardware.version.full
+    pub fn processors(&self) -> u32 {
+        self.hardware.processors()
     }
 
     /// A pristine machine, settled and with its files in place. A clone that fails to start is tried once more.
@@ -133,7 +133,7 @@ impl Lab {
             let unpack = Ask::Unpack { from: "/dev/vdb".into(), into: "/".into() };
             machine.ask(unpack, UNPACK_PATIENCE).map_err(LabError::vm("clone"))?;
         }
-        let vm = Vm::new(options.name.clone(), machine, scratch);
+        let vm = Vm::new(machine, scratch);
         if let Some(bytes_per_second) = options.swap_throttle {
             vm.throttle_swap(bytes_per_second).map_err(LabError::vm("clone"))?;
         }
@@ -212,7 +212,7 @@ fn boot(
         }
     }
     on(Event::BootEnd { took: machine.qemu.started.elapsed() });
-    Ok(Vm::new(name, machine, scratch))
+    Ok(Vm::new(machine, scratch))
 }
 
 fn make_template(

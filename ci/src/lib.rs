@@ -42,7 +42,6 @@
 
 mod accel;
 mod agent;
-pub mod base64;
 mod cache;
 mod console;
 pub mod digest;

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -35,8 +35,6 @@ pub const PULSE_DEADLINE: Duration = Duration::from_secs(10);
 /// A running guest. Dropping it ends its QEMU and removes its files.
 #[derive(Debug)]
 pub struct Vm {
-    name: String,
-    ready_in: Duration,
     // Dropped in this order: nobody asks any more, QEMU ends, its files go.
     pulse: Pulse,
     machine: Arc<Machine>,
@@ -119,16 +117,9 @@ impl Drop for Busy {
 }
 
 impl Vm {
-    pub(crate) fn new(name: String, machine: Machine, scratch: Scratch) -> Self {
+    pub(crate) fn new(machine: Machine, scratch: Scratch) -> Self {
         let machine = Arc::new(machine);
-        let ready_in = machine.qemu.started.elapsed();
-        Self { name, ready_in, pulse: Pulse::watch(&machine), machine, _scratch: scratch }
-    }
-
-    /// Its name, for people.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
+        Self { pulse: Pulse::watch(&machine), machine, _scratch: scratch }
     }
 
     /// The process id of its QEMU.
@@ -143,16 +134,11 @@ impl Vm {
         HostShare::of(Path::new("/proc"), self.qemu_pid())
     }
 
-    /// From the start of QEMU to a guest that takes commands, its files in place.
-    #[must_use]
-    pub fn ready_in(&self) -> Duration {
-        self.ready_in
-    }
-
     /// Runs a command to its end; `sink` gets what it writes, as it writes it.
     ///
     /// Several threads may do this at once. The command runs as root in a session and process group of its own, with
-    /// `oom_score_adj` 0, in the cgroup `system.slice/bulkhead-agent.service/exec`, with nothing on its standard input.
+    /// `oom_score_adj` 0, in the cgroup `system.slice/bulkhead-agent.service/exec`, with nothing on its standard input unless
+    /// it is [told](Command::told) something.
     /// A process it leaves behind keeps running, but what that one writes is lost.
     ///
     /// # Errors
@@ -216,18 +202,6 @@ impl Vm {
             crate::qmp::QmpError::Gone(_) => self.machine.failure(),
             error => VmError::Qmp(error),
         })
-    }
-
-    /// Waits until the machine has ended by itself; how, or nothing when it still runs.
-    #[must_use]
-    pub fn wait_gone(&self, patience: Duration) -> Option<VmError> {
-        let start = Instant::now();
-        self.machine.qemu.wait(patience)?;
-        // The agent's channel closes with QEMU; its reader needs a moment to notice.
-        while self.machine.agent.closed().is_none() && start.elapsed() < patience {
-            std::thread::yield_now();
-        }
-        Some(self.machine.failure())
     }
 
     pub(crate) fn machine(&self) -> &Arc<Machine> {

@@ -1,5 +1,5 @@
-//! What host and agent say to each other: one JSON object a line over the control port, and frames of raw bytes over
-//! the data port.
+//! What host and agent say to each other: one JSON object a line over the control port, with the bytes that a command wrote
+//! behind theirs, and frames of raw bytes over the data port.
 //!
 //! Every request carries an id that its answers repeat, so that several commands run at once. A command that a signal
 //! ended is [`Exit::Signal`] and never an exit code: somebody who reads "no code" as "0" would take a process that the
@@ -9,7 +9,7 @@
 
 use std::io::{self, BufRead, Read, Write};
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 /// Name of the virtio-serial port that carries requests and answers.
 pub const CONTROL_PORT: &str = "bulkhead.control";
@@ -18,7 +18,7 @@ pub const DATA_PORT: &str = "bulkhead.data";
 /// Longest run of bytes in one data frame, and in one piece of output.
 pub const CHUNK: usize = 32 * 1024;
 
-/// Longest line over the control port: a piece of output in base64, or the words of a failure.
+/// Longest line over the control port: what a command is told, or the words of a failure.
 const LINE: usize = 1 << 20;
 
 /// Host → guest.
@@ -45,6 +45,15 @@ pub enum Ask {
         env: Vec<(String, String)>,
         /// Working directory; `/` when absent.
         cwd: Option<String>,
+        /// Whether [`Ask::Tell`] reaches it; otherwise its standard input is empty.
+        told: bool,
+    },
+    /// Write to the standard input of a running command.
+    Tell {
+        /// The id of its [`Ask::Exec`].
+        exec: u64,
+        /// What.
+        text: String,
     },
     /// Send a signal to the process group of a running command.
     Kill {
@@ -105,8 +114,9 @@ pub enum Answer {
     Output {
         /// Where to.
         stream: Stream,
-        /// What, in base64.
-        data: String,
+        /// What. In the line stands its length; the bytes follow the line.
+        #[serde(with = "length")]
+        bytes: Vec<u8>,
     },
     /// The command has ended and all it wrote itself has been sent.
     Exited(Exit),
@@ -171,33 +181,72 @@ pub enum Content {
     Tar,
 }
 
-/// Writes one message and its line end in one call, so that messages of several threads never mix.
+/// Bytes ↔ their length.
+mod length {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(bytes.len() as u64)
+    }
+
+    /// As many zeroes: the bytes themselves are still to be read.
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let length = usize::deserialize(from)?;
+        if length > super::CHUNK {
+            return Err(D::Error::custom("longer than any piece of output"));
+        }
+        Ok(vec![0; length])
+    }
+}
+
+/// Writes one request and its line end in one call.
 ///
 /// # Errors
 /// The port is gone.
-pub fn send<T: Serialize>(to: &mut impl Write, message: &T) -> io::Result<()> {
-    let mut line = serde_json::to_vec(message)?;
+pub fn ask(to: &mut impl Write, request: &Request) -> io::Result<()> {
+    let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     to.write_all(&line)
 }
 
-/// Reads one line into `line`; false at the end of the stream.
+/// Writes one reply, with the bytes that belong to it, in one call, so that replies of several threads never mix.
 ///
 /// # Errors
-/// The port is gone, or the line is longer than any message: who sends such a thing is not the agent any more.
-pub fn read_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+/// The port is gone.
+pub fn reply(to: &mut impl Write, reply: &Reply) -> io::Result<()> {
+    let mut line = serde_json::to_vec(reply)?;
+    line.push(b'\n');
+    if let Answer::Output { bytes, .. } = &reply.answer {
+        line.extend_from_slice(bytes);
+    }
+    to.write_all(&line)
+}
+
+/// Reads the next reply; lines that are none (noise from before the other end was there) are skipped. None at the end of
+/// the stream.
+///
+/// # Errors
+/// The port is gone, or the line is longer than any reply: who sends such a thing is not the agent any more.
+pub fn next_reply(from: &mut impl BufRead) -> io::Result<Option<Reply>> {
+    let mut line = Vec::new();
+    while read_line(from, &mut line)? {
+        let Ok(mut reply) = serde_json::from_slice::<Reply>(&line) else { continue };
+        if let Answer::Output { bytes, .. } = &mut reply.answer {
+            from.read_exact(bytes)?;
+        }
+        return Ok(Some(reply));
+    }
+    Ok(None)
+}
+
+/// Reads one line into `line`; false at the end of the stream.
+fn read_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
     let read = from.take(LINE as u64).read_until(b'\n', line)?;
     if read == LINE && line.last() != Some(&b'\n') {
         return Err(io::Error::other(format!("a line is longer than {LINE} bytes")));
     }
     Ok(read > 0)
-}
-
-/// Reads one message from a line; `None` for a line that is not one (noise from before the other end was there).
-#[must_use]
-pub fn parse<T: DeserializeOwned>(line: &[u8]) -> Option<T> {
-    serde_json::from_slice(line).ok()
 }
 
 /// Writes one data frame.
@@ -236,6 +285,7 @@ mod tests {
     use std::io::BufReader;
 
     use super::*;
+    use proptest::prelude::*;
     use rstest::rstest;
 
     #[rstest]
@@ -244,17 +294,39 @@ mod tests {
     #[case(Answer::Exited(Exit::Signal(9)), r#"{"id":7,"answer":{"exited":{"signal":9}}}"#)]
     #[case(Answer::Sending(Content::Tar), r#"{"id":7,"answer":{"sending":"tar"}}"#)]
     fn an_answer_is_one_readable_line(#[case] answer: Answer, #[case] line: &str) {
-        let reply = Reply { id: 7, answer };
+        let said = Reply { id: 7, answer };
         let mut sent = Vec::new();
-        send(&mut sent, &reply).unwrap();
+        reply(&mut sent, &said).unwrap();
         assert_eq!(String::from_utf8(sent).unwrap(), format!("{line}\n"));
-        assert_eq!(parse(line.as_bytes()), Some(reply));
+        assert_eq!(next_reply(&mut line.as_bytes()).unwrap(), Some(said));
     }
 
-    #[test]
-    fn an_exit_without_code_or_signal_is_no_exit() {
-        assert_eq!(parse::<Reply>(br#"{"id":7,"answer":{"exited":{}}}"#), None);
-        assert_eq!(parse::<Reply>(br#"{"id":7,"answer":"exited"}"#), None);
+    /// Neither an exit without code or signal nor a piece of output that no agent sends is taken for a reply.
+    #[rstest]
+    #[case(r#"{"id":7,"answer":{"exited":{}}}"#)]
+    #[case(r#"{"id":7,"answer":"exited"}"#)]
+    #[case(r#"{"id":7,"answer":{"output":{"stream":"stdout","bytes":99999}}}"#)]
+    #[case("half a line of an earlier life")]
+    fn what_is_no_reply_is_skipped(#[case] noise: &str) {
+        let ready = r#"{"id":0,"answer":"ready"}"#;
+        let found = next_reply(&mut format!("{noise}\n{ready}\n").as_bytes()).unwrap();
+        assert_eq!(found, Some(Reply { id: 0, answer: Answer::Ready }));
+        assert_eq!(next_reply(&mut noise.as_bytes()).unwrap(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_output_comes_back_and_what_follows_it_too(bytes: Vec<u8>) {
+            let output = Reply { id: 1, answer: Answer::Output { stream: Stream::Stderr, bytes } };
+            let done = Reply { id: 2, answer: Answer::Done };
+            let mut wire = Vec::new();
+            reply(&mut wire, &output).unwrap();
+            reply(&mut wire, &done).unwrap();
+            let from = &mut wire.as_slice();
+            prop_assert_eq!(next_reply(from).unwrap(), Some(output));
+            prop_assert_eq!(next_reply(from).unwrap(), Some(done));
+            prop_assert_eq!(next_reply(from).unwrap(), None);
+        }
     }
 
     #[test]

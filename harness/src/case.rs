@@ -3,6 +3,7 @@
 pub mod forward;
 pub mod frame;
 pub mod host;
+pub mod job;
 pub mod receive;
 pub mod vm;
 

@@ -85,6 +85,9 @@ pub enum Command {
     Completions(Completions),
     /// Print the manual page.
     Man,
+    /// Run the one case that standard input brings, and send its record as it grows: what `run` starts in a guest.
+    #[command(hide = true)]
+    Inner,
 }
 
 /// Where the scenario files are.
@@ -129,12 +132,6 @@ pub struct Run {
     /// The directory in which each run leaves its records and reports. Default: runs/ in the current directory.
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub store: PathBuf,
-    /// Send the record as it grows, and progress, as frames on standard output.
-    #[arg(long, hide = true, requires = "record")]
-    pub frames: bool,
-    /// Write the record of the one selected case to exactly this directory.
-    #[arg(long, value_name = "DIR", hide = true)]
-    pub record: Option<PathBuf>,
 }
 
 /// Where scenarios run.

@@ -2,6 +2,7 @@
 
 mod check;
 mod explain;
+mod inner;
 mod judge;
 mod list;
 mod man;
@@ -24,6 +25,7 @@ use crate::exit_code::ExitCode;
 pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Inner => inner::inner(),
         Command::Judge(arguments) => judge::judge(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::List(arguments) => list::list(&arguments),

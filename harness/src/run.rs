@@ -31,7 +31,7 @@ use std::sync::Arc;
 use actors::{Actors, SetupError};
 use daemons::Daemons;
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
-use progress::Progress;
+use progress::Outside;
 use recorder::{Recorder, chain};
 use session::Session;
 use signals::{Asked, Listener};
@@ -98,7 +98,7 @@ pub fn execute(
     paths: &Paths,
     systemd: &dyn Manager,
     store: Store,
-    on: &mut dyn FnMut(&Progress),
+    outside: &mut dyn Outside,
 ) -> Outcome {
     let recorder = Arc::new(Recorder::new(store));
     recorder.record(Event::Phase { phase: Mark::Setup });
@@ -124,7 +124,7 @@ pub fn execute(
     let asked = listener.asked();
     // A bug in the run must not leave the machine to it: the undo below happens on every way out.
     let stressed =
-        catch_unwind(AssertUnwindSafe(|| stress(plan, paths, systemd, &recorder, &mut undo, asked, on)));
+        catch_unwind(AssertUnwindSafe(|| stress(plan, paths, systemd, &recorder, &mut undo, asked, outside)));
     let end = stressed.unwrap_or_else(|_| EndReason::Aborted { reason: "the harness panicked".into() });
     recorder.record(Event::Ended { reason: end.clone() });
     recorder.record(Event::Phase { phase: Mark::Cleanup });
@@ -147,7 +147,7 @@ fn stress(
     recorder: &Arc<Recorder>,
     undo: &mut Undo,
     asked: &Asked,
-    on: &mut dyn FnMut(&Progress),
+    outside: &mut dyn Outside,
 ) -> EndReason {
     for missing in shelter::take(systemd, undo.origin()) {
         recorder.record(Event::Trouble { step: "shelter".into(), error: missing });
@@ -161,7 +161,7 @@ fn stress(
     };
     readings::inherited_limits(plan, paths, recorder);
     readings::units(plan, systemd, recorder, When::Before);
-    Session { plan, paths, systemd, undo, recorder, daemons, actors, watchers, asked, on }.run()
+    Session { plan, paths, systemd, undo, recorder, daemons, actors, watchers, asked, outside }.run()
 }
 
 /// Keeps signals for the run to read, and SIGCHLD at its default: where it is ignored, as a starter may have it, children

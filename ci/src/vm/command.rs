@@ -1,12 +1,12 @@
 //! A command for the guest, and one that runs there.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::base64;
 use crate::wire::{Answer, Ask, Exit, Stream};
 
 use super::{Busy, Machine, VmError};
@@ -17,6 +17,7 @@ pub struct Command {
     argv: Vec<String>,
     env: Vec<(String, String)>,
     cwd: Option<String>,
+    told: bool,
     timeout: Option<Duration>,
 }
 
@@ -24,7 +25,7 @@ impl Command {
     /// A program, searched in PATH.
     #[must_use]
     pub fn new(program: impl Into<String>) -> Self {
-        Self { argv: vec![program.into()], env: Vec::new(), cwd: None, timeout: None }
+        Self { argv: vec![program.into()], env: Vec::new(), cwd: None, told: false, timeout: None }
     }
 
     /// A script for `sh`.
@@ -61,6 +62,13 @@ impl Command {
         self
     }
 
+    /// Keeps its standard input open for [`Running::tell`]; otherwise that is empty.
+    #[must_use]
+    pub fn told(mut self) -> Self {
+        self.told = true;
+        self
+    }
+
     /// Kills it, and everything in its process group, after this time; never otherwise.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -78,7 +86,7 @@ pub struct Running {
     pid: i32,
     answers: Receiver<Answer>,
     deadline: Option<(Instant, Duration)>,
-    unread: Vec<(Stream, Vec<u8>)>,
+    unread: VecDeque<(Stream, Vec<u8>)>,
     exit: Option<Exit>,
     _busy: Busy,
 }
@@ -87,9 +95,9 @@ impl Running {
     pub(super) fn start(machine: &Arc<Machine>, command: &Command) -> Result<Self, VmError> {
         let busy = Busy::with(machine);
         let deadline = command.timeout.map(|timeout| (Instant::now() + timeout, timeout));
-        let Command { argv, env, cwd, .. } = command.clone();
+        let Command { argv, env, cwd, told, .. } = command.clone();
         let what = argv.join(" ");
-        let (id, answers) = machine.agent.send(Ask::Exec { argv, env, cwd });
+        let (id, answers) = machine.agent.send(Ask::Exec { argv, env, cwd, told });
         match answers.recv() {
             Ok(Answer::Started { pid }) => Ok(Self {
                 machine: Arc::clone(machine),
@@ -98,7 +106,7 @@ impl Running {
                 pid,
                 answers,
                 deadline,
-                unread: Vec::new(),
+                unread: VecDeque::new(),
                 exit: None,
                 _busy: busy,
             }),
@@ -114,20 +122,26 @@ impl Running {
         self.pid
     }
 
+    /// Waits for the next piece of what it writes; none when it has ended.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn read(&mut self) -> Result<Option<(Stream, Vec<u8>)>, VmError> {
+        while self.unread.is_empty() && self.exit.is_none() {
+            self.take(self.deadline)?;
+        }
+        Ok(self.unread.pop_front())
+    }
+
     /// Waits for its end; `sink` gets what it writes, and first what it has written so far.
     ///
     /// # Errors
     /// The machine failed, or the command's timeout passed (and it was killed).
     pub fn wait(&mut self, sink: &mut dyn FnMut(Stream, &[u8])) -> Result<Exit, VmError> {
-        loop {
-            for (stream, bytes) in self.unread.drain(..) {
-                sink(stream, &bytes);
-            }
-            if let Some(exit) = self.exit {
-                return Ok(exit);
-            }
-            self.take(self.deadline)?;
+        while let Some((stream, bytes)) = self.read()? {
+            sink(stream, &bytes);
         }
+        self.exit.ok_or_else(|| self.machine.failure())
     }
 
     /// How it ended, if it has. What it writes is kept for [`wait`](Self::wait).
@@ -158,6 +172,15 @@ impl Running {
         self.machine.ask(kill, self.machine.pulse_deadline).map(drop)
     }
 
+    /// Writes to its standard input, which has to be a [told](Command::told) command's.
+    ///
+    /// # Errors
+    /// The machine failed, the command has ended, or it does not read what it is told.
+    pub fn tell(&self, text: impl Into<String>) -> Result<(), VmError> {
+        let tell = Ask::Tell { exec: self.id, text: text.into() };
+        self.machine.ask(tell, self.machine.pulse_deadline).map(drop)
+    }
+
     /// Waits for one answer.
     fn take(&mut self, deadline: Option<(Instant, Duration)>) -> Result<(), VmError> {
         let answer = match deadline {
@@ -177,12 +200,7 @@ impl Running {
 
     fn keep(&mut self, answer: Answer) -> Result<(), VmError> {
         match answer {
-            Answer::Output { stream, data } => {
-                let bytes = base64::decode(&data).ok_or_else(|| VmError::Agent {
-                    why: format!("{}: output arrived damaged", self.what),
-                })?;
-                self.unread.push((stream, bytes));
-            }
+            Answer::Output { stream, bytes } => self.unread.push_back((stream, bytes)),
             Answer::Exited(exit) => self.exit = Some(exit),
             Answer::Failed(why) => return Err(VmError::Agent { why }),
             other => {

@@ -12,7 +12,7 @@ use crate::kit::{INSIDE, Kit};
 use crate::{PATIENCE, Result};
 
 const RUNS: usize = 3;
-const RECORD: &str = "/run/record";
+const STORE: &str = "/run/store";
 /// The guest's swap device: the scenario wants swap.
 const SWAP: &str = "/dev/vdc";
 
@@ -33,8 +33,7 @@ pub(crate) fn run(lab: &Lab, kit: &Kit) -> Result {
 fn one(lab: &Lab, kit: &Kit) -> Result<Record> {
     let vm = crate::spawn(lab, kit)?;
     vm.output(&Command::new("swapon").arg(SWAP))?;
-    let program =
-        Command::new(format!("{INSIDE}/bulkhead")).args(["run", "--on", "host", "--record", RECORD]);
+    let program = Command::new(format!("{INSIDE}/bulkhead")).args(["run", "--on", "host", "--store", STORE]);
     let scenario = format!("{INSIDE}/hard-cap-kill.toml");
     let (exit, words) = vm.output(&program.args(["--twins", "none", &scenario]).timeout(PATIENCE))?;
     if !exit.success() {
@@ -42,7 +41,8 @@ fn one(lab: &Lab, kit: &Kit) -> Result<Record> {
     }
     let scratch = tempfile::tempdir()?;
     let into = scratch.path().join("record");
-    vm.fetch(Path::new(RECORD), &into)?;
+    let (_, events) = vm.output(&Command::sh(format!("ls {STORE}/*/*/events.jsonl")))?;
+    vm.fetch(Path::new(events.trim()).parent().ok_or("no record")?, &into)?;
     Ok(Record::load(&into)?)
 }
 

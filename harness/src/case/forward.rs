@@ -6,13 +6,13 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::MetadataExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::frame::{self, Kind, Lengths};
+use super::frame::{self, End, Kind, Lengths};
 use crate::record::store::{EVENTS, HEAD, KMSG, SAMPLES};
 use crate::run::progress::Progress;
 
@@ -26,38 +26,61 @@ const PIECE: usize = 32 << 10;
 /// What the run and the forwarder share.
 #[derive(Debug, Default)]
 pub struct Forward {
-    done: AtomicBool,
-    progress: Mutex<Option<Progress>>,
+    now: Mutex<Now>,
+    changed: Condvar,
+}
+
+/// What there is to say beside the files.
+#[derive(Debug, Default)]
+struct Now {
+    progress: Option<Progress>,
+    ready: bool,
+    /// The run is over, and what kept it from its end.
+    ended: Option<Option<String>>,
 }
 
 impl Forward {
-    /// Runs `run` while its record in `dir` is sent to `out`, and sends the rest of it.
+    /// Makes `run` while its record in `dir` is sent to `out`, and then the rest of it, with what `run` says has failed.
     ///
     /// # Errors
     /// When nobody reads `out` any more. The run went on to its end all the same.
-    pub fn while_running<T>(
+    pub fn while_running(
         dir: &Path,
         out: &mut (impl Write + Send),
-        run: impl FnOnce(&Self) -> T,
-    ) -> (T, io::Result<()>) {
+        run: impl FnOnce(&Self) -> Result<(), String>,
+    ) -> io::Result<()> {
         let forward = Self::default();
         thread::scope(|scope| {
             let thread = thread::Builder::new().name("forward".into()).stack_size(STACK);
             let sender = thread.spawn_scoped(scope, || forward.send_all(dir, out));
-            // Also when the run panics: the sender is waited for.
-            let stop = Stop(&forward.done);
-            let ran = run(&forward);
-            drop(stop);
-            let sent = sender.and_then(|sender| {
-                sender.join().unwrap_or_else(|_| Err(io::Error::other("the forwarder panicked")))
-            });
-            (ran, sent)
+            let ran = catch_unwind(AssertUnwindSafe(|| run(&forward)));
+            let ran = ran.unwrap_or_else(|_| Err("the harness panicked".into()));
+            forward.lock().ended = Some(ran.err());
+            forward.changed.notify_one();
+            sender?.join().unwrap_or_else(|_| Err(io::Error::other("the forwarder panicked")))
         })
     }
 
     /// A moment of the run; of several, the last one is sent.
     pub fn progress(&self, progress: &Progress) {
-        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(*progress);
+        self.lock().progress = Some(*progress);
+    }
+
+    /// The run asks for leave to begin.
+    pub fn ready(&self) {
+        self.lock().ready = true;
+        self.changed.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What there is to say after some time, or as soon as it cannot wait.
+    fn next(&self) -> Now {
+        let waits = |now: &mut Now| !now.ready && now.ended.is_none();
+        let waited = self.changed.wait_timeout_while(self.lock(), EVERY, waits);
+        std::mem::take(&mut *waited.unwrap_or_else(PoisonError::into_inner).0)
     }
 
     fn send_all(&self, dir: &Path, out: &mut impl Write) -> io::Result<()> {
@@ -71,34 +94,26 @@ impl Forward {
         ];
         let mut buffer = vec![0; PIECE];
         loop {
-            // Read before the files: what is written after it is set is sent in one more turn.
-            let last = self.done.load(Ordering::Acquire);
+            // Taken before the files are read: what was written before the end was known is sent before the end.
+            let now = self.next();
             head.send(out)?;
             for tail in &mut tails {
                 tail.send(out, &mut buffer)?;
             }
-            let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(progress) = progress {
+            if let Some(progress) = now.progress {
                 frame::send(out, Kind::Progress, &serde_json::to_vec(&progress)?)?;
             }
-            if last {
+            if now.ready {
+                frame::send(out, Kind::Ready, &[])?;
+            }
+            if let Some(failed) = now.ended {
                 let [events, samples, kernel_log] = tails.map(|tail| tail.sent);
-                let lengths = Lengths { events, samples, kernel_log };
-                frame::send(out, Kind::End, &serde_json::to_vec(&lengths)?)?;
+                let end = End { lengths: Lengths { events, samples, kernel_log }, failed };
+                frame::send(out, Kind::End, &serde_json::to_vec(&end)?)?;
                 return out.flush();
             }
             out.flush()?;
-            thread::sleep(EVERY);
         }
-    }
-}
-
-/// Says that the run is over, however it ended.
-struct Stop<'a>(&'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
     }
 }
 
@@ -169,7 +184,7 @@ mod tests {
         let run = dir.path().join("run");
         let mut out = Vec::new();
         let progress = Progress { phase: Mark::Hold, elapsed_ms: 1, current: 2, cap: None };
-        let ((), sent) = Forward::while_running(&run, &mut out, |forward| {
+        let sent = Forward::while_running(&run, &mut out, |forward| {
             let store = Store::create(&run).expect("made");
             for at_us in 0..200 {
                 store
@@ -177,27 +192,42 @@ mod tests {
                     .expect("written");
                 if at_us == 100 {
                     forward.progress(&progress);
-                    thread::sleep(2 * EVERY);
+                    forward.ready();
                 }
             }
             let mut rows = store.samples(&["a".into()]).expect("samples");
             rows.write_all(&b"[1,2]\n".repeat(20_000)).expect("written");
+            Err("no space".into())
         });
         sent.expect("sent");
         let (mut events, mut samples, mut shown, mut end) = (Vec::new(), Vec::new(), Vec::new(), None);
+        let mut asked = 0;
         let each = |kind: Kind, content: &[u8]| match kind {
             Kind::Events => events.extend_from_slice(content),
             Kind::Samples => samples.extend_from_slice(content),
             Kind::Progress => shown.push(serde_json::from_slice::<Progress>(content).expect("progress")),
-            Kind::End => end = serde_json::from_slice::<Lengths>(content).ok(),
+            Kind::Ready => asked += 1,
+            Kind::End => end = serde_json::from_slice::<End>(content).ok(),
             Kind::Head | Kind::KernelLog => {}
         };
         Decoder::default().feed(&out, each).expect("frames");
         assert_eq!(events, fs::read(run.join(EVENTS)).expect("events"));
         assert_eq!(samples, fs::read(run.join(SAMPLES)).expect("samples"));
-        assert_eq!(shown, [progress]);
+        assert_eq!((shown.as_slice(), asked), ([progress].as_slice(), 1));
         let lengths = Lengths { events: events.len() as u64, samples: samples.len() as u64, kernel_log: 0 };
-        assert_eq!(end, Some(lengths));
+        assert_eq!(end, Some(End { lengths, failed: Some("no space".into()) }));
+    }
+
+    #[test]
+    fn a_run_that_panics_says_so_at_its_end() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut out = Vec::new();
+        Forward::while_running(&dir.path().join("run"), &mut out, |_| panic!("a bug")).expect("sent");
+        let mut end = None;
+        let each = |_: Kind, content: &[u8]| end = serde_json::from_slice::<End>(content).ok();
+        Decoder::default().feed(&out, each).expect("frames");
+        let failed = Some("the harness panicked".into());
+        assert_eq!(end, Some(End { lengths: Lengths::default(), failed }));
     }
 
     /// Nobody reads: the run must not notice.
@@ -214,10 +244,13 @@ mod tests {
         }
         let dir = tempfile::tempdir().expect("a temporary directory");
         let run = dir.path().join("run");
-        let (ran, sent) = Forward::while_running(&run, &mut Gone, |_| {
+        let mut ran = false;
+        let sent = Forward::while_running(&run, &mut Gone, |_| {
             let store = Store::create(&run).expect("made");
-            store.append(&Stamped { at_us: 1, event: Event::ActorReleased { actor: "a".into() } })
+            let event = Event::ActorReleased { actor: "a".into() };
+            ran = store.append(&Stamped { at_us: 1, event }).is_ok();
+            Ok(())
         });
-        assert!(ran.is_ok() && sent.is_err());
+        assert!(ran && sent.is_err());
     }
 }

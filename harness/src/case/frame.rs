@@ -1,7 +1,8 @@
 //! What the half of a run inside a guest tells the half outside: frames of bytes on standard output.
 //!
 //! A frame is its kind (one byte), a length (four, little endian) and so many bytes. Events, rows and the kernel log are
-//! pieces of the files of a record, in order; the head replaces an earlier one; the last frame says how long each file is.
+//! pieces of the files of a record, in order; the head replaces an earlier one; the last frame says how long each file is,
+//! and why there is no more of it.
 
 use std::io::{self, Write};
 
@@ -26,14 +27,16 @@ pub enum Kind {
     KernelLog = b'K',
     /// A moment of the run, for people.
     Progress = b'P',
-    /// The [`Lengths`] of what was sent: nothing follows.
+    /// Set up, it asks for leave to begin; it has no content.
+    Ready = b'?',
+    /// The [`End`]: nothing follows.
     End = b'.',
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Head, Self::Events, Self::Samples, Self::KernelLog, Self::Progress, Self::End];
+    pub const ALL: [Self; 7] =
+        [Self::Head, Self::Events, Self::Samples, Self::KernelLog, Self::Progress, Self::Ready, Self::End];
 }
 
 /// How many bytes of each file of the record there are.
@@ -46,6 +49,16 @@ pub struct Lengths {
     pub samples: u64,
     /// Of the kernel log.
     pub kernel_log: u64,
+}
+
+/// What was sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct End {
+    /// How much.
+    pub lengths: Lengths,
+    /// Why the run could not be made, or not be recorded to its end.
+    pub failed: Option<String>,
 }
 
 /// Why bytes are no frames. Nothing after them can be understood.

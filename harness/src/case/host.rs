@@ -9,10 +9,10 @@ use crate::guard;
 use crate::plan;
 use crate::record::event::EndReason;
 use crate::record::store::{Store, StoreError};
-use crate::record::{Event, Stamped};
+use crate::record::{Event, GuestFacts, Stamped};
 use crate::run::clock::now_us;
 use crate::run::machine::Machine;
-use crate::run::progress::Progress;
+use crate::run::progress::Outside;
 use crate::run::recorder::chain;
 use crate::run::{self, Outcome, Paths};
 use crate::systemd;
@@ -52,11 +52,16 @@ impl HostError {
     }
 }
 
-/// Runs one case and leaves its record in `dir`.
+/// Runs one case and leaves its record in `dir`; `guest` is what is known from outside of the guest that this is, if it is one.
 ///
 /// # Errors
 /// When nothing could be run. A run that went wrong is no error: its record says so.
-pub fn run_case(case: &Case, dir: &Path, on: &mut dyn FnMut(&Progress)) -> Result<Outcome, HostError> {
+pub fn run_case(
+    case: &Case,
+    guest: Option<GuestFacts>,
+    dir: &Path,
+    outside: &mut dyn Outside,
+) -> Result<Outcome, HostError> {
     guard::fit(&host::probe(None))?;
     let bus = systemd::Bus::connect(PATIENCE)?;
     let allowance = Allowance::load(Path::new(allowance::PATH))?;
@@ -67,7 +72,7 @@ pub fn run_case(case: &Case, dir: &Path, on: &mut dyn FnMut(&Progress)) -> Resul
     let facts = host::probe(Some(&bus));
     let scenario = case.to_run()?;
     let store = Store::create(dir)?;
-    let mut head = case.head(None);
+    let mut head = case.head(guest);
     head.host = Some(facts.clone());
     store.write_head(&head)?;
     let end_now = |end: EndReason| -> Result<Outcome, HostError> {
@@ -91,7 +96,7 @@ pub fn run_case(case: &Case, dir: &Path, on: &mut dyn FnMut(&Progress)) -> Resul
     if let Err(refusal) = guard::admit(&plan, &facts, &allowance) {
         return end_now(EndReason::Refused { reason: refusal.to_string() });
     }
-    Ok(run::execute(&plan, &paths, &bus, store, on))
+    Ok(run::execute(&plan, &paths, &bus, store, outside))
 }
 
 /// Unique on this machine since boot: the time in base 36 is short enough for unit names.

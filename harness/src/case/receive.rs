@@ -8,8 +8,8 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use super::frame::{Decoder, Kind, Lengths};
-use crate::record::event::EndReason;
+use super::frame::{Decoder, End, Kind, Lengths};
+use crate::record::event::{EndReason, Mark};
 use crate::record::load::{EVENT_BOUNDS, SAMPLE_BOUNDS};
 use crate::record::store::{KMSG, SAMPLES, Store, StoreError};
 use crate::record::{Event, GuestFacts, Head, Stamped};
@@ -19,6 +19,17 @@ use crate::run::progress::Progress;
 const KERNEL_LOG_BYTES: u64 = (4 << 20) + (64 << 10);
 /// Kept of what a console says: a line of events is no longer than a few megabytes.
 const CONSOLE_BYTES: usize = 64 << 10;
+
+/// What is learnt of a run in a guest while it is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News<'a> {
+    /// A moment of it, for people.
+    Progress(&'a Progress),
+    /// It asks for leave to begin.
+    Ready,
+    /// A part of it begins.
+    Phase(Mark),
+}
 
 /// A record on its way out of a guest.
 #[derive(Debug)]
@@ -31,7 +42,7 @@ pub struct Receiver {
     samples: File,
     kernel_log: File,
     got: Lengths,
-    said: Option<Lengths>,
+    said: Option<End>,
     last_us: u64,
     /// Why no more of what the guest sends is looked at.
     refused: Option<String>,
@@ -63,9 +74,15 @@ impl Receiver {
         })
     }
 
-    /// Takes bytes as they come out of the guest, and gives its progress to `on`. Never fails: what went wrong is told by
+    /// The guest that it comes from.
+    #[must_use]
+    pub fn guest(&self) -> Option<GuestFacts> {
+        self.head.guest.clone()
+    }
+
+    /// Takes bytes as they come out of the guest, and tells `on` what they bring. Never fails: what went wrong is told by
     /// [`end`](Self::end).
-    pub fn feed(&mut self, bytes: &[u8], on: &mut dyn FnMut(&Progress)) {
+    pub fn feed(&mut self, bytes: &[u8], on: &mut dyn FnMut(News<'_>)) {
         if self.refused.is_some() || self.failed.is_some() {
             return;
         }
@@ -86,8 +103,8 @@ impl Receiver {
         }
     }
 
-    /// Ends the record: with what else was seen from outside, and, when the guest did not come to its end or not all of
-    /// what it saw has arrived, with its loss.
+    /// Ends the record: with what else was seen from outside, with why no run could be made inside, and, when the guest did
+    /// not come to its end or not all of what it saw has arrived, with its loss.
     ///
     /// # Errors
     /// When the record could not be written to its end.
@@ -101,15 +118,16 @@ impl Receiver {
         for event in seen.trouble {
             self.append(event)?;
         }
-        let what = match (self.missing(), seen.lost) {
-            (_, Some(lost)) => Some(lost),
-            (missing, None) => missing,
+        let reason = match (seen.lost.or_else(|| self.missing()), self.said.take().and_then(|end| end.failed))
+        {
+            (Some(what), _) => {
+                let console = tail(&seen.console, CONSOLE_BYTES).to_owned();
+                EndReason::MachineLost { what, console }
+            }
+            (None, Some(reason)) => EndReason::SetupFailed { reason },
+            (None, None) => return Ok(()),
         };
-        if let Some(what) = what {
-            let console = tail(&seen.console, CONSOLE_BYTES).to_owned();
-            self.append(Event::Ended { reason: EndReason::MachineLost { what, console } })?;
-        }
-        Ok(())
+        self.append(Event::Ended { reason })
     }
 
     /// What of the record did not arrive, or is none; nothing when it is whole.
@@ -117,7 +135,7 @@ impl Receiver {
         if let Some(why) = &self.refused {
             return Some(format!("what it sent is no record: {why}"));
         }
-        match self.said {
+        match self.said.as_ref().map(|end| end.lengths) {
             None => Some("what it saw did not arrive to its end".into()),
             Some(said) if said != self.got || !self.line.is_empty() => Some(format!(
                 "of {} bytes of events, {} of samples and {} of kernel log there arrived {}, {} and {}",
@@ -132,7 +150,7 @@ impl Receiver {
         }
     }
 
-    fn take(&mut self, kind: Kind, content: &[u8], on: &mut dyn FnMut(&Progress)) -> Result<(), Unfit> {
+    fn take(&mut self, kind: Kind, content: &[u8], on: &mut dyn FnMut(News<'_>)) -> Result<(), Unfit> {
         if self.said.is_some() {
             return Err(Unfit::Guest("it goes on after its end".into()));
         }
@@ -141,7 +159,7 @@ impl Receiver {
             Kind::Head => self.head(content),
             Kind::Events => {
                 self.got.events = within("events", self.got.events, bytes, EVENT_BOUNDS.file)?;
-                self.events(content)
+                self.events(content, on)
             }
             Kind::Samples => {
                 self.got.samples = within("samples", self.got.samples, bytes, SAMPLE_BOUNDS.file)?;
@@ -154,12 +172,16 @@ impl Receiver {
                 written.map_err(|error| Unfit::Store(self.store.unwritten(KMSG, error)))
             }
             Kind::Progress => {
-                on(&serde_json::from_slice(content).map_err(|error| Unfit::guest("progress", &error))?);
+                let progress = serde_json::from_slice(content);
+                on(News::Progress(&progress.map_err(|error| Unfit::guest("progress", &error))?));
+                Ok(())
+            }
+            Kind::Ready => {
+                on(News::Ready);
                 Ok(())
             }
             Kind::End => {
-                let said =
-                    serde_json::from_slice(content).map_err(|error| Unfit::guest("lengths", &error))?;
+                let said = serde_json::from_slice(content).map_err(|error| Unfit::guest("end", &error))?;
                 self.said = Some(said);
                 Ok(())
             }
@@ -176,7 +198,7 @@ impl Receiver {
     }
 
     /// Whole lines go to disk; the rest waits for its end.
-    fn events(&mut self, content: &[u8]) -> Result<(), Unfit> {
+    fn events(&mut self, content: &[u8], on: &mut dyn FnMut(News<'_>)) -> Result<(), Unfit> {
         self.line.extend_from_slice(content);
         let mut done = 0;
         while let Some(end) = self.line[done..].iter().position(|byte| *byte == b'\n') {
@@ -187,6 +209,9 @@ impl Receiver {
             }
             self.last_us = stamped.at_us;
             self.store.append(&stamped).map_err(Unfit::Store)?;
+            if let Event::Phase { phase } = stamped.event {
+                on(News::Phase(phase));
+            }
             done += end + 1;
         }
         self.line.drain(..done);
@@ -279,7 +304,8 @@ mod tests {
         }
         send(Kind::Samples, samples.get(rows * lines.chunks(2).len()..).unwrap_or_default());
         send(Kind::KernelLog, b"log\n");
-        send(Kind::End, &serde_json::to_vec(&lengths).expect("json"));
+        send(Kind::Ready, &[]);
+        send(Kind::End, &serde_json::to_vec(&End { lengths, failed: None }).expect("json"));
         bytes
     }
 
@@ -356,7 +382,7 @@ mod tests {
     #[case::another_file(vec![b'/'; 9], "begins no frame")]
     #[case::no_head(one(Kind::Head, b"{}"), "no head")]
     #[case::no_event(one(Kind::Events, b"{\"at_us\":1}\n"), "no event")]
-    #[case::no_lengths(one(Kind::End, b"[1e99]"), "no lengths")]
+    #[case::no_end(one(Kind::End, b"[1e99]"), "no end")]
     #[case::no_progress(one(Kind::Progress, b"[]"), "no progress")]
     #[case::disowned(
         one(Kind::Events, b"{\"at_us\":1,\"event\":{\"kind\":\"set-aside\",\"why\":\"\"}}\n"),
@@ -379,6 +405,39 @@ mod tests {
         assert_eq!(judge(&record).verdict, Verdict::Inconclusive);
         assert!(record.events.len() > 10, "what came before is kept");
         assert_eq!(names, ["events.jsonl", "kmsg.log", "record.json", "samples.jsonl"]);
+    }
+
+    fn ended(lengths: Lengths, failed: Option<&str>) -> Vec<u8> {
+        let end = End { lengths, failed: failed.map(str::to_owned) };
+        one(Kind::End, &serde_json::to_vec(&end).expect("json"))
+    }
+
+    #[test]
+    fn what_fails_inside_is_the_end_of_the_record_and_open() {
+        let why = "systemd cannot be reached";
+        let (record, _) = received(&ended(Lengths::default(), Some(why)), Seen::default());
+        let last = record.events.last().map(|stamped| stamped.event.clone());
+        assert_eq!(last, Some(Event::Ended { reason: EndReason::SetupFailed { reason: why.into() } }));
+        let judgement = judge(&record);
+        assert_eq!(judgement.verdict, Verdict::Inconclusive);
+        assert!(judgement.reason.as_deref().is_some_and(|words| words.contains(why)), "{judgement:?}");
+    }
+
+    #[test]
+    fn who_listens_learns_each_part_of_the_run_and_when_it_asks_for_leave() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut receiver = Receiver::begin(&dir.path().join("run"), head()).expect("begun");
+        let (mut marks, mut asked) = (Vec::new(), 0);
+        receiver.feed(&stream(), &mut |news| match news {
+            News::Phase(mark) => marks.push(mark),
+            News::Ready => asked += 1,
+            News::Progress(_) => {}
+        });
+        use Mark::{Baseline, Cleanup, Climb, Hold, Settle, Setup};
+        assert_eq!(
+            (marks.as_slice(), asked),
+            ([Setup, Baseline, Climb, Hold, Settle, Cleanup].as_slice(), 1)
+        );
     }
 
     fn one(kind: Kind, content: &[u8]) -> Vec<u8> {
@@ -404,10 +463,7 @@ mod tests {
     #[test]
     fn a_record_that_is_shorter_than_the_guest_says_is_open() {
         let bytes = stream();
-        let end = one(
-            Kind::End,
-            &serde_json::to_vec(&Lengths { events: 1 << 40, ..Lengths::default() }).expect("json"),
-        );
+        let end = ended(Lengths { events: 1 << 40, ..Lengths::default() }, None);
         let mut whole = 0;
         Decoder::default()
             .feed(&bytes, |kind, content| whole += if kind == Kind::End { 0 } else { 5 + content.len() })

@@ -9,17 +9,15 @@ use std::time::Duration;
 use ci::{Accelerator, CloneOptions, Command, Exit, Lab, Stream, Vm, VmError};
 
 use super::Case;
-use super::receive::{Receiver, Seen};
+use super::job::{Job, LEAVE};
+use super::receive::{News, Receiver, Seen};
 use crate::record::store::StoreError;
 use crate::record::{Event, GuestFacts, Head};
-use crate::run::progress::Progress;
 use crate::run::recorder::chain;
 use crate::scenario::requires::SwapNeed;
 
-/// Where the programs and scenarios lie in the guest.
+/// Where the programs lie in the guest.
 const INSIDE: &str = "/opt/bulkhead";
-/// Where the record is written in the guest: memory, so that a throttled disk cannot stall the witness.
-const RECORD: &str = "/run/bulkhead-record";
 /// The swap device of the guest.
 const SWAP: &str = "/dev/vdc";
 /// Time beyond the scenario's own deadline after which the guest counts as hung.
@@ -43,25 +41,25 @@ pub enum VmTargetError {
     },
 }
 
-/// What goes into every clone: the programs and the scenario files, as one tar.
+/// What goes into every clone: the programs, as one tar.
 #[derive(Debug)]
 pub struct Bundle {
     dir: tempfile::TempDir,
 }
 
 impl Bundle {
-    /// Packs the programs beside this one, and the given scenario files.
+    /// Packs the programs beside this one.
     ///
     /// # Errors
     /// When a program is missing (build with `cargo build --release`) or the tar cannot be written.
-    pub fn pack(scenarios: &[PathBuf]) -> Result<Self, VmTargetError> {
+    pub fn pack() -> Result<Self, VmTargetError> {
         let io = |what: &str| {
             let what = what.to_owned();
             move |source| VmTargetError::Io { what, source }
         };
         let dir = tempfile::tempdir().map_err(io("a temporary directory"))?;
         let root = dir.path().join(INSIDE.trim_start_matches('/'));
-        fs::create_dir_all(root.join("scenarios")).map_err(io("a temporary directory"))?;
+        fs::create_dir_all(&root).map_err(io("a temporary directory"))?;
         let here = std::env::current_exe().map_err(io("the path of this program"))?;
         let programs = here.parent().unwrap_or(Path::new("/"));
         for program in ["bulkhead", "balloon", "bystander"] {
@@ -70,12 +68,6 @@ impl Bundle {
                 "{} is missing: build everything with cargo build --release",
                 from.display()
             )))?;
-        }
-        for scenario in scenarios {
-            if let Some(name) = scenario.file_name() {
-                fs::copy(scenario, root.join("scenarios").join(name))
-                    .map_err(io(&scenario.display().to_string()))?;
-            }
         }
         let status = HostCommand::new("tar")
             .arg("-C")
@@ -99,7 +91,7 @@ impl Bundle {
     }
 }
 
-/// Runs one case in a clone and leaves its record in `dir`.
+/// Runs one case in a clone and leaves its record in `dir`. Told that the run asks for leave, `on` returns when it has it.
 ///
 /// # Errors
 /// When the record cannot be written here. A VM that panics, hangs or vanishes leaves a record of what it saw up to then.
@@ -108,7 +100,7 @@ pub fn run_case(
     bundle: &Bundle,
     case: &Case,
     dir: &Path,
-    on: &mut dyn FnMut(&Progress),
+    on: &mut dyn FnMut(News<'_>),
 ) -> Result<(), StoreError> {
     let head = head(lab, case);
     let options = CloneOptions { files: Some(bundle.tar()), ..CloneOptions::new(head.id().dir_name()) };
@@ -130,7 +122,7 @@ pub fn run_inside(
     vm: &Vm,
     case: &Case,
     mut receiver: Receiver,
-    on: &mut dyn FnMut(&Progress),
+    on: &mut dyn FnMut(News<'_>),
 ) -> Result<(), StoreError> {
     let mut seen = Seen::default();
     let before = vm.host_share();
@@ -165,21 +157,28 @@ fn drive(
     case: &Case,
     receiver: &mut Receiver,
     trouble: &mut Vec<Event>,
-    on: &mut dyn FnMut(&Progress),
+    on: &mut dyn FnMut(News<'_>),
 ) -> Result<Option<String>, VmError> {
     *trouble = provide(vm, case)?;
-    let command = Command::new(format!("{INSIDE}/bulkhead"))
-        .args(["run", "--on", "host", "--frames", "--record", RECORD, "--twins"])
-        .arg(case.twin.as_deref().unwrap_or("none"))
-        .arg(format!("{INSIDE}/scenarios/{}.toml", case.scenario.id))
-        .timeout(case.scenario.deadline.duration() + GRACE);
+    let command = Command::new(format!("{INSIDE}/bulkhead")).arg("inner").told();
+    let mut running = vm.start(&command.timeout(case.scenario.deadline.duration() + GRACE))?;
+    running.tell(Job::of(case, receiver.guest()).line())?;
     let mut said = String::new();
-    let exit = vm.exec(&command, &mut |stream, bytes| match stream {
-        Stream::Stdout => receiver.feed(bytes, on),
-        Stream::Stderr if said.len() < SAID_BYTES => said += &String::from_utf8_lossy(bytes),
-        Stream::Stderr => {}
-    })?;
-    Ok(match exit {
+    while let Some((stream, bytes)) = running.read()? {
+        let mut asks = false;
+        match stream {
+            Stream::Stdout => receiver.feed(&bytes, &mut |news| {
+                asks |= news == News::Ready;
+                on(news);
+            }),
+            Stream::Stderr if said.len() < SAID_BYTES => said += &String::from_utf8_lossy(&bytes),
+            Stream::Stderr => {}
+        }
+        if asks {
+            running.tell(LEAVE)?;
+        }
+    }
+    Ok(match running.wait(&mut |_, _| {})? {
         Exit::Code(0) => None,
         Exit::Code(code) => Some(format!("the program inside ended with {code}: {}", said.trim())),
         Exit::Signal(signal) => {

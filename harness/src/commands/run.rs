@@ -2,18 +2,17 @@
 
 mod room;
 mod select;
+mod turns;
 mod vms;
 
 use std::fs;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, bail};
 use reports::report::Report;
 use reports::sink::{self, Sink};
 
-use crate::case::forward::Forward;
 use crate::case::host::HostError;
 use crate::case::{self, Case};
 use crate::cli::{Run, Target};
@@ -21,6 +20,7 @@ use crate::display::Display;
 use crate::exit_code::ExitCode;
 use crate::record::event::EndReason;
 use crate::report::{Judged, TROUBLE, exit_code, report};
+use crate::run::progress::Progress;
 use crate::run::recorder::chain;
 use room::NoRoom;
 
@@ -65,9 +65,6 @@ fn select_and_run(arguments: &Run) -> anyhow::Result<ExitCode> {
         eprintln!("nothing selected: see `bulkhead list`");
         return Ok(ExitCode::NothingRan);
     }
-    if let Some(record) = &arguments.record {
-        return one(&cases, record, arguments.frames);
-    }
     fs::create_dir_all(&arguments.store)
         .with_context(|| format!("cannot make {}", arguments.store.display()))?;
     let sinks = match places(&arguments.reports) {
@@ -101,36 +98,15 @@ fn select_and_run(arguments: &Run) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-/// One case with its record at a given place: how the program runs inside a throwaway VM. With `frames`, the record goes
-/// out as it grows, and who gets it judges it.
-fn one(cases: &[Case], record: &Path, frames: bool) -> anyhow::Result<ExitCode> {
-    let [case] = cases else {
-        bail!("--record takes exactly one case: name one scenario, and --twins none or one twin");
-    };
-    if frames {
-        let mut out = fs::File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
-        let (ran, sent) = Forward::while_running(record, &mut out, |forward| {
-            case::host::run_case(case, record, &mut |progress| forward.progress(progress))
-        });
-        let ran = ran?;
-        if !ran.left.is_empty() {
-            eprintln!("cleanup is not proven: {}", ran.left.join("; "));
-        }
-        sent.context("the record could not be sent")?;
-        return ran.store.map_or(Ok(ExitCode::Passed), |error| Err(error.into()));
-    }
-    let ran = case::host::run_case(case, record, &mut |_| {})?;
-    let judged = ended(case, record, Ok(ran));
-    exit_code(&report(vec![judged], Vec::new(), Duration::ZERO, None))
-}
-
 fn on_this_machine(cases: &[Case], store: &Path, display: &Display) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     for case in cases {
         let id = case.id(None);
         let dir = store.join(id.dir_name());
         display.doing(&id.name(), "starts");
-        let ran = case::host::run_case(case, &dir, &mut |progress| display.case(&id.name(), progress));
+        let ran = case::host::run_case(case, None, &dir, &mut |progress: &Progress| {
+            display.case(&id.name(), progress);
+        });
         if let (Err(error), true) = (&ran, outcome.runs.is_empty())
             && error.is_of_the_machine()
         {
@@ -237,6 +213,7 @@ pub(super) fn publish(report: &Report, sinks: Vec<Sink>) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use reports::outcome::Verdict;
     use rstest::rstest;

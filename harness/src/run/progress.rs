@@ -1,4 +1,4 @@
-//! What a watching human wants to know while a run is under way.
+//! What a run and whoever has it made tell each other while it is under way.
 
 use std::sync::atomic::Ordering;
 
@@ -7,6 +7,24 @@ use serde::{Deserialize, Serialize};
 use super::sampler::Pulse;
 use crate::plan::{Moment, Plan, Release};
 use crate::record::event::Mark;
+
+/// Whoever has a run made.
+pub trait Outside {
+    /// A moment of the run.
+    fn progress(&mut self, progress: &Progress);
+
+    /// Whether the run, which is set up, may begin now. Asked again and again while it may not: others use the processors.
+    fn may_begin(&mut self) -> bool {
+        true
+    }
+}
+
+/// Somebody who only watches.
+impl<F: FnMut(&Progress)> Outside for F {
+    fn progress(&mut self, progress: &Progress) {
+        self(progress);
+    }
+}
 
 /// A moment of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

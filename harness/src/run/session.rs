@@ -12,7 +12,7 @@ use nix::sys::signalfd::SignalFd;
 use super::actors::Actors;
 use super::clock::now_us;
 use super::daemons::Daemons;
-use super::progress::Progress;
+use super::progress::{Outside, Progress};
 use super::recorder::{Recorder, chain};
 use super::sampler::Watch;
 use super::signals::{self, Asked};
@@ -27,6 +27,8 @@ use crate::systemd::Manager;
 /// How long witnesses get to speak after the stress: memory.events notifications are coalesced for 10 ms, PID 1 reads
 /// them when it gets to it, and `oom` is visible some 40 ms before `oom_kill`.
 const SETTLE: Duration = Duration::from_millis(300);
+/// What the deadline must leave beside the time that the run is watched: for set-up, settling and cleanup.
+const RESERVE_US: u64 = 20_000_000;
 /// How often the run loop looks around.
 const BEAT_MS: u16 = 20;
 
@@ -41,11 +43,12 @@ pub(super) struct Session<'a> {
     pub(super) actors: Actors,
     pub(super) watchers: Watchers,
     pub(super) asked: &'a Asked,
-    pub(super) on: &'a mut dyn FnMut(&Progress),
+    pub(super) outside: &'a mut dyn Outside,
 }
 
 impl Session<'_> {
     pub(super) fn run(mut self) -> EndReason {
+        self.wait_for_leave();
         let children = match self.start_sampler() {
             Ok(children) => children,
             Err(reason) => {
@@ -65,6 +68,16 @@ impl Session<'_> {
             EndReason::Aborted { .. } | EndReason::Interrupted { .. } => end,
             // What was still to be asked when it was stopped is missing.
             _ => self.stopped().unwrap_or(end),
+        }
+    }
+
+    /// Waits until it may begin, for as long as the deadlines of its units allow: they pass all the while.
+    fn wait_for_leave(&mut self) {
+        let began = now_us();
+        let ahead = self.plan.baseline_us + self.plan.observe_us + RESERVE_US;
+        let patience = self.plan.deadline_us.saturating_sub(ahead);
+        while !self.outside.may_begin() && self.asked.to_end().is_none() && now_us() - began < patience {
+            std::thread::sleep(Duration::from_millis(u64::from(BEAT_MS)));
         }
     }
 
@@ -116,7 +129,7 @@ impl Session<'_> {
             let now = now_us();
             self.daemons.expire(now, self.systemd, self.recorder);
             let phase = if hold { Mark::Hold } else { part.mark() };
-            (self.on)(&Progress::of(&self.watchers.pulse, phase, now - began, self.plan));
+            self.outside.progress(&Progress::of(&self.watchers.pulse, phase, now - began, self.plan));
             if let Some(end) = self.stopped() {
                 return Some(end);
             }

@@ -61,16 +61,6 @@ fn nothing_selected_ends_with_three() {
     bulkhead(&["run", "--scenarios", &empty.path().display().to_string()]).assert().code(3);
 }
 
-#[test]
-fn one_record_cannot_hold_two_cases() {
-    let dir = scenarios(&["hard-cap-kill"]);
-    let record = dir.path().join("record").display().to_string();
-    bulkhead(&["run", "--scenarios", &dir.path().display().to_string(), "--record", &record])
-        .assert()
-        .code(1)
-        .stderr(contains("--record takes exactly one case"));
-}
-
 /// Without the tools that make a machine there is none: an error, and never a verdict.
 #[test]
 fn without_the_means_for_a_vm_it_is_an_error() {

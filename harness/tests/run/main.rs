@@ -67,7 +67,7 @@ fn a_plan() -> Plan {
 fn run_on(machine: &Machine, plan: &Plan, on: &mut dyn FnMut(&Progress)) -> (EndReason, Vec<Event>) {
     let record = machine.dir.path().join("record");
     let store = Store::create(&record).expect("a store");
-    let outcome = execute(plan, &machine.paths(), machine, store, on);
+    let outcome = execute(plan, &machine.paths(), machine, store, &mut { on });
     assert!(outcome.store.is_none(), "{outcome:?}");
     let text = fs::read_to_string(record.join("events.jsonl")).expect("events");
     let events = text.lines().map(|line| serde_json::from_str::<Stamped>(line).expect("an event").event);
@@ -179,7 +179,8 @@ fn full(machine: &Machine) -> Store {
 fn a_record_that_cannot_be_written_is_told_and_the_run_is_undone_all_the_same() {
     let machine = Machine::new();
     let mut beats = 0;
-    let outcome = execute(&a_plan(), &machine.paths(), &machine, full(&machine), &mut |_| beats += 1);
+    let outcome =
+        execute(&a_plan(), &machine.paths(), &machine, full(&machine), &mut |_: &Progress| beats += 1);
     assert!(matches!(outcome.store, Some(StoreError::Io { .. })), "{outcome:?}");
     assert_eq!(outcome.left, Vec::<String>::new());
     assert_eq!(beats, 1, "it ends as soon as it is seen");

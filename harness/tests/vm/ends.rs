@@ -134,7 +134,7 @@ fn a_harness_that_was_stopped_for_longer_than_its_watchdog_allows_aborts() {
     run.reaches(Mark::Climb);
     machine.sh(&format!(
         "kill -STOP {pid}
-         rows=$(wc -l <{RECORD}/samples.jsonl); sleep 2.5; test $rows = $(wc -l <{RECORD}/samples.jsonl)
+         rows=$(cat {RECORD}/samples.jsonl | wc -l); sleep 2.5; test $rows = $(cat {RECORD}/samples.jsonl | wc -l)
          kill -CONT {pid}",
         pid = run.pid()
     ));

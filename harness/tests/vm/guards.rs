@@ -5,7 +5,7 @@ use harness::record::Event;
 use reports::outcome::Verdict;
 use rstest::rstest;
 
-use crate::machine::{Judged, Machine, RECORD};
+use crate::machine::{Judged, Machine, STORE};
 
 const POLICY: &str = "/etc/bulkhead/host.toml";
 /// Three quarters of the guest's memory, taken before the run.
@@ -15,7 +15,7 @@ const NEARLY_FULL: &str = "mount -o remount,size=90% /dev/shm; fallocate -l 1500
 fn run_after(machine: &Machine, change: &str, scenario: &str) -> (ExitCode, String) {
     machine.sh(change);
     let file = format!("/opt/bulkhead/scenarios/{scenario}.toml");
-    machine.bulkhead(&["run", "--on", "host", "--record", RECORD, "--twins", "none", &file])
+    machine.bulkhead(&["run", "--on", "host", "--store", STORE, "--twins", "none", &file])
 }
 
 fn assert_nothing_started(machine: &Machine, judged: Option<&Judged>) {

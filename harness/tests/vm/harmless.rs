@@ -72,10 +72,10 @@ fn a_second_run_is_refused_and_a_recovery_leaves_the_first_alone() {
     run.reaches(Mark::Climb);
     let file = "/opt/bulkhead/scenarios/dies-at-its-cap.toml";
     let (code, words) =
-        machine.bulkhead(&["run", "--on", "host", "--record", "/run/second", "--twins", "none", file]);
+        machine.bulkhead(&["run", "--on", "host", "--store", "/run/second", "--twins", "none", file]);
     assert_eq!(code, ExitCode::Guarded, "{words}");
     let told = format!("(pid {}) is under way on this machine", run.pid());
-    let ended = machine.sh("grep refused /run/second/events.jsonl");
+    let ended = machine.sh("grep refused /run/second/*/*/events.jsonl");
     assert!(ended.contains(&told), "{ended}");
     let (code, words) = machine.bulkhead(&["recover"]);
     assert_eq!(code, ExitCode::Guarded, "{words}");

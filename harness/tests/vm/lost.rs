@@ -5,7 +5,7 @@ use std::thread;
 
 use ci::Command;
 use harness::case::Case;
-use harness::case::receive::Receiver;
+use harness::case::receive::{News, Receiver};
 use harness::case::vm::run_inside;
 use harness::judge::judge;
 use harness::record::event::{EndReason, Mark};
@@ -34,8 +34,8 @@ fn a_guest_that_panics_in_mid_stress_leaves_what_it_saw_and_no_verdict() {
                 let _ = machine.vm().output(&Command::sh("echo c >/proc/sysrq-trigger"));
             }
         });
-        let mut on = |progress: &harness::run::progress::Progress| {
-            if progress.phase == Mark::Hold {
+        let mut on = |news: News<'_>| {
+            if news == News::Phase(Mark::Hold) {
                 let _ = stressed.send(());
             }
         };

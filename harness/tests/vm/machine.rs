@@ -16,8 +16,10 @@ use harness::record::{Event, Record};
 use nix::sys::signal::Signal;
 use reports::report::{Cleanup, Finding, Kill};
 
-/// Where the record lies in the guest.
-pub(crate) const RECORD: &str = "/run/rec";
+/// Where the run under test stores in the guest: memory.
+pub(crate) const STORE: &str = "/run/store";
+/// The record in it, as a pattern for the shell: of one run, of one case.
+pub(crate) const RECORD: &str = "/run/store/*/*";
 /// Where the programs lie in the guest.
 const INSIDE: &str = "/opt/bulkhead";
 /// How long anything may take on an emulated machine that shares its processors with a build.
@@ -154,7 +156,7 @@ impl Machine {
     /// Starts a scenario or twin, after a bit of shell in the process that becomes the harness.
     pub(crate) fn start_with(&self, scenario: &str, twins: &str, before: &str) -> Run<'_> {
         let script = format!(
-            "{before}\nexec {INSIDE}/bulkhead run --on host --record {RECORD} --twins {twins} \
+            "{before}\nexec {INSIDE}/bulkhead run --on host --store {STORE} --twins {twins} \
              {INSIDE}/scenarios/{scenario}.toml"
         );
         let running = self.vm.start(&Command::sh(script).timeout(PATIENCE)).expect("a harness");
@@ -165,7 +167,9 @@ impl Machine {
     pub(crate) fn judged(&self) -> Judged {
         let into = tempfile::tempdir().expect("a temporary directory");
         let directory = into.path().join("record");
-        self.vm.fetch(Path::new(RECORD), &directory).expect("the record");
+        let events = self.sh(&format!("ls {RECORD}/events.jsonl"));
+        let record = Path::new(&events).parent().expect("its directory");
+        self.vm.fetch(record, &directory).expect("the record");
         let record = Record::load(&directory).expect("a readable record");
         let judgement = judge(&record);
         let report = into.path().join("report.json");

@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use ci::base64;
 use ci::wire::{Answer, CHUNK, Exit, Stream};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -20,9 +19,28 @@ use nix::unistd::Pid;
 
 use crate::Answers;
 
+/// Bytes that wait for a command to read them.
+const INPUT: i32 = 1 << 20;
+const ENDED: &str = "it does not run any more";
+
+/// What to run.
+pub(crate) struct Order {
+    pub(crate) argv: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) cwd: Option<String>,
+    /// Whether its standard input is ours to write.
+    pub(crate) told: bool,
+}
+
+/// A command that runs.
+struct Running {
+    pid: Pid,
+    input: Option<ChildStdin>,
+}
+
 /// The commands that run.
 pub(crate) struct Commands {
-    running: Mutex<HashMap<u64, Pid>>,
+    running: Mutex<HashMap<u64, Running>>,
     /// `cgroup.procs` of the sub-cgroup that commands start in.
     cgroup: PathBuf,
 }
@@ -43,25 +61,26 @@ impl Commands {
     pub(crate) fn kill(&self, exec: u64, signal: i32) -> Result<(), String> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         // The lock is held: an id in the map has not been reaped, so its number cannot belong to somebody else.
-        let pid = running.get(&exec).ok_or("it does not run any more")?;
+        let pid = running.get(&exec).ok_or(ENDED)?.pid;
         let signal =
             nix::sys::signal::Signal::try_from(signal).map_err(|_| format!("there is no signal {signal}"))?;
-        nix::sys::signal::killpg(*pid, signal).map_err(|errno| errno.to_string())
+        nix::sys::signal::killpg(pid, signal).map_err(|errno| errno.to_string())
+    }
+
+    /// Writes to a command's standard input, without waiting: one that does not read gets no more than its pipe holds.
+    pub(crate) fn tell(&self, exec: u64, text: &[u8]) -> Result<(), String> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let input = running.get_mut(&exec).ok_or(ENDED)?.input.as_mut();
+        let input = input.ok_or("its standard input is empty")?;
+        input.write_all(text).map_err(|error| error.to_string())
     }
 
     /// Runs a command to its end and answers everything about it.
-    pub(crate) fn run(
-        &self,
-        id: u64,
-        argv: &[String],
-        env: &[(String, String)],
-        cwd: Option<&str>,
-        answers: &Answers,
-    ) {
-        let end = self.start(id, argv, env, cwd).and_then(|mut child| {
+    pub(crate) fn run(&self, id: u64, order: &Order, answers: &Answers) {
+        let end = self.start(id, order).and_then(|mut child| {
             answers.send(id, Answer::Started { pid: child.id().cast_signed() });
             forward(&mut child, |stream, bytes| {
-                answers.send(id, Answer::Output { stream, data: base64::encode(bytes) });
+                answers.send(id, Answer::Output { stream, bytes: bytes.to_vec() });
             })?;
             self.reap(id, &mut child)
         });
@@ -69,19 +88,13 @@ impl Commands {
             id,
             match end {
                 Ok(exit) => Answer::Exited(exit),
-                Err(error) => Answer::Failed(format!("{}: {error}", argv.join(" "))),
+                Err(error) => Answer::Failed(format!("{}: {error}", order.argv.join(" "))),
             },
         );
     }
 
-    fn start(
-        &self,
-        id: u64,
-        argv: &[String],
-        env: &[(String, String)],
-        cwd: Option<&str>,
-    ) -> io::Result<Child> {
-        let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    fn start(&self, id: u64, order: &Order) -> io::Result<Child> {
+        let (program, arguments) = order.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut command = Command::new(program);
         command
             .args(arguments)
@@ -89,9 +102,9 @@ impl Commands {
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", "/root")
             .env("LANG", "C.UTF-8")
-            .envs(env.iter().map(|(name, value)| (name, value)))
-            .current_dir(cwd.unwrap_or("/"))
-            .stdin(Stdio::null())
+            .envs(order.env.iter().map(|(name, value)| (name, value)))
+            .current_dir(order.cwd.as_deref().unwrap_or("/"))
+            .stdin(if order.told { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let cgroup = fs::OpenOptions::new().write(true).open(&self.cgroup)?;
@@ -99,8 +112,13 @@ impl Commands {
         prepare_child(&mut command, cgroup, oom_score_adj);
         // The lock is held until the id is known, so that a kill that follows the start finds it.
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let child = command.spawn()?;
-        running.insert(id, Pid::from_raw(child.id().cast_signed()));
+        let mut child = command.spawn()?;
+        let (pid, input) = (Pid::from_raw(child.id().cast_signed()), child.stdin.take());
+        if let Some(input) = &input {
+            fcntl(input.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+            fcntl(input.as_fd(), FcntlArg::F_SETPIPE_SZ(INPUT))?;
+        }
+        running.insert(id, Running { pid, input });
         Ok(child)
     }
 

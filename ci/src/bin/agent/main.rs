@@ -17,7 +17,7 @@ use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_settime};
 
-use crate::command::Commands;
+use crate::command::{Commands, Order};
 use crate::content::DataPort;
 use crate::port::Port;
 
@@ -29,7 +29,7 @@ impl Answers {
     /// A failed write means that the port is gone, and with it everybody who could be told.
     fn send(&self, id: u64, answer: Answer) {
         let mut port = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = wire::send(&mut *port, &Reply { id, answer }) {
+        if let Err(error) = wire::reply(&mut *port, &Reply { id, answer }) {
             eprintln!("agent: cannot answer: {error}");
         }
     }
@@ -50,7 +50,7 @@ fn main() -> io::Result<()> {
     answers.send(0, Answer::Ready);
     for line in BufReader::new(control).split(b'\n') {
         // A line that is no request has no id to answer to.
-        if let Some(request) = wire::parse::<Request>(&line?) {
+        if let Ok(request) = serde_json::from_slice::<Request>(&line?) {
             serve(request, &answers, &commands, &data);
         }
     }
@@ -73,8 +73,10 @@ fn serve(request: Request, answers: &Answers, commands: &Arc<Commands>, data: &A
             let Err(errno) = reboot(RebootMode::RB_POWER_OFF);
             answers.send(id, Answer::Failed(errno.to_string()));
         }
-        Ask::Exec { argv, env, cwd } => {
-            spawn(id, &answers.clone(), move || commands.run(id, &argv, &env, cwd.as_deref(), &answers));
+        Ask::Tell { exec, text } => answers.send_result(id, commands.tell(exec, text.as_bytes())),
+        Ask::Exec { argv, env, cwd, told } => {
+            let order = Order { argv, env, cwd, told };
+            spawn(id, &answers.clone(), move || commands.run(id, &order, &answers));
         }
         Ask::Unpack { from, into } => {
             spawn(id, &answers.clone(), move || answers.send_result(id, content::unpack(&from, &into)));

@@ -13,15 +13,16 @@ use reports::outcome::Verdict;
 
 use super::Outcome;
 use super::room::Room;
+use super::turns::Turns;
+use crate::case::receive::News;
 use crate::case::vm::{Bundle, head, run_case};
 use crate::case::{Case, append, write_end};
 use crate::cli::{GuestChoice, Run};
 use crate::display::Display;
-use crate::record::event::EndReason;
+use crate::record::event::{EndReason, Mark};
 use crate::record::store::StoreError;
 use crate::record::{CaseId, Event as Recorded, GuestFacts};
 use crate::report::Judged;
-use crate::run::progress::Progress;
 use crate::run::recorder::chain;
 
 /// The guests to run in, in order.
@@ -46,14 +47,13 @@ pub(super) fn run(
     store: &Path,
     display: &Display,
 ) -> anyhow::Result<Outcome> {
-    let files: Vec<PathBuf> = cases.iter().map(|case| PathBuf::from(&*case.scenario.file.path)).collect();
-    let bundle = Bundle::pack(&files)?;
+    let bundle = Bundle::pack()?;
     let trouble = Trouble::default();
     let mut outcome = Outcome::default();
     let room = Room::of_this_machine();
     // Before anything is built or booted.
     drop(room.take()?);
-    let wanted = arguments.jobs.map_or_else(default_jobs, usize::from);
+    let wanted = arguments.jobs.map_or_else(processors, usize::from);
     let (jobs, short) = room.jobs(wanted.min(cases.len()));
     if let Some(words) = short {
         display.done("memory", &words);
@@ -67,7 +67,8 @@ pub(super) fn run(
         match prepare(guest, display, &trouble) {
             Ok(lab) => {
                 ready += 1;
-                let machines = Machines { lab: &lab, bundle: &bundle, dir, display, room: &room };
+                let turns = Turns::of(processors(), usize::try_from(lab.processors())?);
+                let machines = Machines { lab: &lab, bundle: &bundle, dir, display, room: &room, turns };
                 machines.run_all(cases, jobs, &mut outcome);
             }
             // The other guest's cases are worth having.
@@ -100,8 +101,8 @@ fn no_machine(case: &Case, guest: Guest, dir: &Path, why: &str) -> Judged {
     judged
 }
 
-/// A clone mostly waits; one for each core keeps latencies honest.
-fn default_jobs() -> usize {
+/// Of this machine; without `--jobs` as many clones run side by side.
+fn processors() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
@@ -143,6 +144,7 @@ struct Machines<'a> {
     dir: PathBuf,
     display: &'a Display,
     room: &'a Room,
+    turns: Turns,
 }
 
 impl Machines<'_> {
@@ -208,7 +210,16 @@ impl Machines<'_> {
     }
 
     fn in_a_clone(&self, case: &Case, place: &Path, id: &CaseId) -> Result<(), StoreError> {
-        let mut on = |progress: &Progress| self.display.case(&id.name(), progress);
+        let mut turn = None;
+        let mut on = |news: News<'_>| match news {
+            News::Progress(progress) => self.display.case(&id.name(), progress),
+            News::Ready => {
+                self.display.doing(&id.name(), "set up, waits for processors");
+                turn.get_or_insert_with(|| self.turns.take());
+            }
+            News::Phase(mark) if mark > Mark::Climb => turn = None,
+            News::Phase(_) => {}
+        };
         match self.room.take() {
             Ok(_taken) => run_case(self.lab, self.bundle, case, place, &mut on),
             Err(no_room) => {
