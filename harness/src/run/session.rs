@@ -28,7 +28,7 @@ use crate::systemd::Manager;
 /// them when it gets to it, and `oom` is visible some 40 ms before `oom_kill`.
 const SETTLE: Duration = Duration::from_millis(300);
 /// What the deadline must leave beside the time that the run is watched: for set-up, settling and cleanup.
-const RESERVE_US: u64 = 20_000_000;
+const RESERVE_US: u64 = 10_000_000;
 /// How often the run loop looks around.
 const BEAT_MS: u16 = 20;
 
