@@ -54,7 +54,7 @@ impl Job {
     #[must_use]
     pub fn of(case: &Case, guest: Option<GuestFacts>) -> Self {
         let id = case.id(guest.as_ref().map(|guest| guest.name.as_str()));
-        Self { schema: SCHEMA, case: id, scenario: case.scenario.text.clone(), guest }
+        Self { schema: SCHEMA, case: id, scenario: case.scenario.file.text.to_string(), guest }
     }
 
     /// The line that carries it.
@@ -107,7 +107,7 @@ mod tests {
         let mut from = io::Cursor::new(line + LEAVE);
         let (case, guest) = Job::read(&mut from).expect("a job").case().expect("a case");
         assert_eq!(case.id(guest.as_ref().map(|guest| guest.name.as_str())), job().case);
-        assert_eq!(case.scenario.text, TEXT);
+        assert_eq!(*case.scenario.file.text, *TEXT);
         let mut rest = String::new();
         from.read_to_string(&mut rest).expect("readable");
         assert_eq!(rest, LEAVE, "nothing after the job is taken");
