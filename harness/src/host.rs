@@ -90,8 +90,8 @@ pub fn probe(manager: Option<&dyn Manager>) -> HostFacts {
     if let Some(manager) = manager {
         facts.systemd_version = manager.version().ok();
         let active = |unit| manager.unit(unit).ok().map(|unit| unit.is_active());
-        facts.systemd_oomd_active = active(crate::oomd::UNIT);
-        facts.earlyoom_active = active(crate::earlyoom::UNIT);
+        facts.systemd_oomd_active = active(crate::killer::oomd::DAEMON.unit);
+        facts.earlyoom_active = active(crate::killer::earlyoom::DAEMON.unit);
     }
     facts
 }

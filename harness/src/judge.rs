@@ -5,6 +5,7 @@
 mod answers;
 mod attribution;
 mod conditions;
+mod daemons;
 mod earlyoom;
 mod gaps;
 mod kill;

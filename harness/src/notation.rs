@@ -4,6 +4,7 @@ pub mod bytes;
 pub mod id;
 pub mod limit;
 pub mod percent;
+pub mod signal;
 pub mod span;
 pub mod suggest;
 
@@ -11,6 +12,7 @@ pub use bytes::Bytes;
 pub use id::{Id, UnitName};
 pub use limit::Limit;
 pub use percent::Percent;
+pub use signal::Signal;
 pub use span::Span;
 
 /// Why a text is not a value of some type, as a lower-case sentence, and the text that was probably meant.

@@ -1,7 +1,9 @@
 //! What the daemons of both guests really print, read back. Where each file comes from: fixtures/daemons/README.md.
 
-use harness::earlyoom::{Left, crossed, is_dry_run, is_escalation, left, selection};
-use harness::oomd::{killed, parse};
+use harness::killer::earlyoom::{Left, crossed, left};
+use harness::killer::oomd::parse;
+use harness::killer::{Daemon, Says, earlyoom, oomd};
+use harness::notation::signal::Signal;
 use rstest::rstest;
 
 const WORK: &str = "/bulkhead.slice/bulkhead-rexample.slice/bulkhead-rexample-work.slice";
@@ -9,6 +11,20 @@ const WORK: &str = "/bulkhead.slice/bulkhead-rexample.slice/bulkhead-rexample-wo
 fn fixture(name: &str) -> String {
     let path = format!("{}/tests/fixtures/daemons/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// What a log means, line by line.
+fn says<'a>(daemon: &'a Daemon, log: &'a str) -> impl Iterator<Item = Says<'a>> {
+    log.lines().filter_map(daemon.says)
+}
+
+/// Whom earlyoom chose, and with which signal.
+fn choices(log: &str) -> Vec<(Signal, &str)> {
+    let chosen = says(&earlyoom::DAEMON, log).filter_map(|says| match says {
+        Says::Signals { signal, comm, .. } => Some((signal, comm)),
+        _ => None,
+    });
+    chosen.collect()
 }
 
 #[rstest]
@@ -36,10 +52,10 @@ fn an_armed_oomd_lists_the_slice_it_watches_for_swap(#[case] name: &str) {
 #[case("oomd-257-kills.log")]
 fn oomd_took_the_innocent_reader_first_and_the_hogs_after_it(#[case] name: &str) {
     let log = fixture(name);
-    let victims: Vec<&str> = log.lines().filter_map(killed).collect();
+    let victims: Vec<Says<'_>> = says(&oomd::DAEMON, &log).collect();
     let hog = format!("{WORK}/bulkhead-rexample-work-hog.scope");
     let reader = format!("{WORK}/bulkhead-rexample-work-reader.scope");
-    assert_eq!(victims, [reader.as_str(), hog.as_str(), hog.as_str()]);
+    assert_eq!(victims, [&reader, &hog, &hog].map(|cgroup| Says::Killed { cgroup }));
 }
 
 #[rstest]
@@ -47,12 +63,11 @@ fn oomd_took_the_innocent_reader_first_and_the_hogs_after_it(#[case] name: &str)
 #[case("earlyoom-1.8.2-dry.log")]
 fn a_dry_earlyoom_says_so_and_chooses_the_preferred_hog_every_time(#[case] name: &str) {
     let log = fixture(name);
-    assert!(log.lines().any(is_dry_run));
-    let choices: Vec<_> = log.lines().filter_map(selection).collect();
+    assert!(says(&earlyoom::DAEMON, &log).any(|says| says == Says::RunsDry));
+    let choices = choices(&log);
     assert!(choices.len() >= 3, "{} choices", choices.len());
     for choice in choices {
-        assert_eq!((choice.comm.as_str(), choice.signal.as_str()), ("a-runaway-agent", "SIGTERM"));
-        assert!((100..=110).contains(&choice.rss_mib), "{choice:?}");
+        assert_eq!(choice, (Signal::Term, "a-runaway-agent"));
     }
 }
 
@@ -66,12 +81,12 @@ fn a_dry_earlyoom_says_so_and_chooses_the_preferred_hog_every_time(#[case] name:
 fn each_choice_follows_a_threshold(#[case] name: &str, #[case] seen: (f64, f64), #[case] limit: (f64, f64)) {
     let log = fixture(name);
     let lines: Vec<&str> = log.lines().collect();
-    let at: Vec<usize> = (0..lines.len()).filter(|at| selection(lines[*at]).is_some()).collect();
+    let at: Vec<usize> = (0..lines.len()).filter(|at| !choices(lines[*at]).is_empty()).collect();
     let as_left = |(memory, swap)| Left { memory, swap };
     assert_eq!(left(lines[at[0] - 2]), Some(as_left(seen)));
     for at in at {
         let over = crossed(lines[at - 1]).unwrap_or_else(|| panic!("{}", lines[at - 1]));
-        assert_eq!((over.signal.as_str(), over.limit), ("SIGTERM", as_left(limit)));
+        assert_eq!((over.signal, over.limit), (Signal::Term, as_left(limit)));
         assert!(
             left(lines[at - 2]).is_some_and(|left| left.memory <= over.limit.memory),
             "{}",
@@ -85,12 +100,11 @@ fn each_choice_follows_a_threshold(#[case] name: &str, #[case] seen: (f64, f64),
 #[case("earlyoom-1.8.2-live.log")]
 fn a_live_earlyoom_escalates_where_sigterm_is_not_heard(#[case] name: &str) {
     let log = fixture(name);
-    assert!(!log.lines().any(is_dry_run));
-    let choices: Vec<String> = log.lines().filter_map(selection).map(|choice| choice.comm).collect();
-    assert_eq!(choices, ["hog-listens", "hog-ignores"]);
-    assert_eq!(log.lines().filter(|line| is_escalation(line)).count(), 1);
-    // After the choice of the one that does not listen.
-    let ignored =
-        log.lines().skip_while(|line| !line.contains("\"hog-ignores\"")).filter(|line| is_escalation(line));
-    assert_eq!(ignored.count(), 1);
+    let says: Vec<Says<'_>> = says(&earlyoom::DAEMON, &log).collect();
+    let [Says::Signals { comm: first, .. }, Says::Signals { comm: second, .. }, Says::Escalates { signal }] =
+        says[..]
+    else {
+        panic!("{says:?}");
+    };
+    assert_eq!((first, second, signal), ("hog-listens", "hog-ignores", Signal::Kill));
 }

@@ -109,8 +109,19 @@ pub enum Killer {
 }
 
 impl Killer {
+    /// Every killer; the last one is none.
+    pub const ALL: [Self; 7] = [
+        Self::Memcg,
+        Self::Global,
+        Self::SystemdOomd,
+        Self::Earlyoom,
+        Self::Signal,
+        Self::Exit,
+        Self::Unknown,
+    ];
+
     /// The published word.
-    pub fn word(self) -> &'static str {
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Memcg => "memcg",
             Self::Global => "global",
@@ -163,16 +174,7 @@ mod tests {
         for verdict in Verdict::ALL {
             assert_eq!(serde_json::to_value(verdict).unwrap(), verdict.word());
         }
-        let killers = [
-            Killer::Memcg,
-            Killer::Global,
-            Killer::SystemdOomd,
-            Killer::Earlyoom,
-            Killer::Signal,
-            Killer::Exit,
-            Killer::Unknown,
-        ];
-        for killer in killers {
+        for killer in Killer::ALL {
             assert_eq!(serde_json::to_value(killer).unwrap(), killer.word());
         }
     }

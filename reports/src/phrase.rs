@@ -37,7 +37,7 @@ pub(crate) fn kill(kill: &Kill) -> String {
             Some(limit) => format!("killed by memcg limit {limit}"),
             None => "killed by a memcg limit".to_owned(),
         },
-        killer @ (Killer::SystemdOomd | Killer::Earlyoom) => format!("killed by {killer}"),
+        killer => format!("killed by {killer}"),
     };
     let at = kill.at_bytes.map(|bytes| format!(" at {}", units::bytes(bytes))).unwrap_or_default();
     let after =

@@ -13,6 +13,8 @@ use reports::report::{Agreement, Kill, Witness};
 
 use super::View;
 use super::conditions::has_processes;
+use crate::killer::{self, is_kernel, is_oom_result};
+use crate::notation::signal::Signal;
 use crate::plan::PlannedActor;
 use crate::record::Event;
 use crate::record::event::{ActorEnd, Mark, When};
@@ -38,12 +40,12 @@ impl Testimony {
     }
 
     /// Of a cgroup that others may live in, too.
-    fn allows(name: &'static str, says: impl Into<String>, allows: &[Killer]) -> Self {
-        Self { allows: Some(allows.to_vec()), ..Self::missing(name, says) }
+    fn allows(name: &'static str, says: impl Into<String>, allows: impl Into<Vec<Killer>>) -> Self {
+        Self { allows: Some(allows.into()), ..Self::missing(name, says) }
     }
 
     /// Of this process and no other.
-    fn knows(name: &'static str, says: impl Into<String>, allows: &[Killer]) -> Self {
+    fn knows(name: &'static str, says: impl Into<String>, allows: impl Into<Vec<Killer>>) -> Self {
         Self { knows: true, ..Self::allows(name, says, allows) }
     }
 }
@@ -74,19 +76,17 @@ pub(super) fn attribute(view: &View<'_>) -> Vec<Kill> {
 }
 
 fn attribute_one(view: &View<'_>, ended: &Ended<'_>, all: &[Ended<'_>]) -> Kill {
-    let testimonies = [
+    let mut testimonies = vec![
         kernel_log::testify(view, ended),
         counters::testify(view, ended, all),
         wait_status(ended),
         systemd(view, ended),
-        daemons::oomd(view, ended),
-        daemons::earlyoom(view, ended),
     ];
+    testimonies.extend(killer::ALL.map(|daemon| daemons::testify(view, ended, daemon)));
     let (killer, limit) = agree(&testimonies);
     let limit_name = limit.as_ref().map(|path| view.plan.name_of(path).unwrap_or(path).to_owned());
     let at_bytes = limit_name.as_ref().and_then(|name| peak_after(view, name, ended.at_us));
-    let of_the_kernel = matches!(killer, Killer::Memcg | Killer::Global);
-    let death = ended.death.as_ref().filter(|_| of_the_kernel);
+    let death = ended.death.as_ref().filter(|_| is_kernel(killer));
     Kill {
         actor: Some(ended.actor.id.clone()),
         pid: ended.pid,
@@ -119,8 +119,6 @@ fn comm(view: &View<'_>, actor: &PlannedActor) -> String {
 /// The killer that every speaking witness allows, when at least two speak, one of them knows the process, and their
 /// limits agree.
 fn agree(testimonies: &[Testimony]) -> (Killer, Option<String>) {
-    const CANDIDATES: [Killer; 6] =
-        [Killer::Exit, Killer::SystemdOomd, Killer::Earlyoom, Killer::Memcg, Killer::Global, Killer::Signal];
     let speaking: Vec<&Testimony> = testimonies.iter().filter(|said| said.allows.is_some()).collect();
     let allowed =
         |said: &Testimony, killer: Killer| said.allows.as_ref().is_some_and(|all| all.contains(&killer));
@@ -130,11 +128,10 @@ fn agree(testimonies: &[Testimony]) -> (Killer, Option<String>) {
     if speaking.len() < 2 || limits.len() > 1 {
         return (Killer::Unknown, None);
     }
-    let possible: Vec<Killer> = CANDIDATES
-        .into_iter()
-        .filter(|killer| speaking.iter().all(|said| allowed(said, *killer)))
-        .filter(|killer| testimonies.iter().all(|said| said.rules_out != Some(*killer)))
-        .collect();
+    let possible = killers(|killer| {
+        speaking.iter().all(|said| allowed(said, killer))
+            && testimonies.iter().all(|said| said.rules_out != Some(killer))
+    });
     match possible.as_slice() {
         [one] if !speaking.iter().any(|said| said.knows && names(said, *one)) => (Killer::Unknown, None),
         [Killer::Memcg] => (Killer::Memcg, limits.first().map(|path| (*path).clone())),
@@ -148,17 +145,18 @@ fn agree(testimonies: &[Testimony]) -> (Killer, Option<String>) {
 /// SIGKILL names nobody; that the kernel logged no kill of this pid is what speaks for everybody else.
 fn names(said: &Testimony, killer: Killer) -> bool {
     let Some(allows) = &said.allows else { return false };
-    match killer {
-        Killer::Memcg | Killer::Global => allows.iter().all(|one| OOM_KILLERS.contains(one)),
-        _ => allows.contains(&killer),
-    }
+    if is_kernel(killer) { allows.iter().all(|one| is_oom_result(*one)) } else { allows.contains(&killer) }
 }
 
-/// Everybody who kills for memory with SIGKILL and whom systemd calls `oom-kill`.
-const OOM_KILLERS: [Killer; 3] = [Killer::Memcg, Killer::Global, Killer::SystemdOomd];
+/// Everybody who can end a process, as far as `is` says so.
+fn killers(is: impl Fn(Killer) -> bool) -> Vec<Killer> {
+    Killer::ALL.into_iter().filter(|killer| *killer != Killer::Unknown && is(*killer)).collect()
+}
 
-/// Userspace killers that leave the kernel's own OOM killer out of it.
-const NOT_THE_KERNEL: [Killer; 4] = [Killer::Signal, Killer::SystemdOomd, Killer::Earlyoom, Killer::Exit];
+/// Everybody but the kernel's own OOM killer.
+fn not_the_kernel() -> Vec<Killer> {
+    killers(|killer| !is_kernel(killer))
+}
 
 fn witness(said: Testimony, killer: Killer) -> Option<Witness> {
     let agrees = match &said.allows {
@@ -176,20 +174,19 @@ pub(super) const SOME_WERE_KILLED: i32 = 6;
 
 fn wait_status(ended: &Ended<'_>) -> Testimony {
     const NAME: &str = "wait status";
-    const SIGKILL: i32 = 9;
     match ended.end {
         ActorEnd::Exited(SOME_WERE_KILLED) if has_processes(ended.actor) => {
             Testimony::missing(NAME, "exited because some of its processes were killed")
         }
-        ActorEnd::Exited(code) => Testimony::knows(NAME, format!("exited with {code}"), &[Killer::Exit]),
-        ActorEnd::Signalled(SIGKILL) => Testimony::knows(
-            NAME,
-            "SIGKILL",
-            &[Killer::Memcg, Killer::Global, Killer::SystemdOomd, Killer::Earlyoom, Killer::Signal],
-        ),
-        // The kernel's OOM killer and oomd send nothing but SIGKILL.
-        ActorEnd::Signalled(signal) => {
-            Testimony::knows(NAME, format!("signal {signal}"), &[Killer::Earlyoom, Killer::Signal])
+        ActorEnd::Exited(code) => Testimony::knows(NAME, format!("exited with {code}"), [Killer::Exit]),
+        ActorEnd::Signalled(number) => {
+            let signal = Signal::ALL.into_iter().find(|signal| signal.number() == number);
+            let sends = |killer| signal.is_some_and(|signal| killer::signals(killer).contains(&signal));
+            let says = match signal {
+                Some(Signal::Kill) => "SIGKILL".to_owned(),
+                _ => format!("signal {number}"),
+            };
+            Testimony::knows(NAME, says, killers(|killer| killer == Killer::Signal || sends(killer)))
         }
         ActorEnd::Unknown => Testimony::missing(NAME, "could not be learnt"),
     }
@@ -206,7 +203,7 @@ fn systemd(view: &View<'_>, ended: &Ended<'_>) -> Testimony {
     }
     match state.result.as_deref() {
         // Any kind of OOM kill: the manager reads the hierarchical `oom_kill`, and oomd's xattr.
-        Some("oom-kill") => Testimony::knows(NAME, "Result=oom-kill", &OOM_KILLERS),
+        Some("oom-kill") => Testimony::knows(NAME, "Result=oom-kill", killers(is_oom_result)),
         // With OOMPolicy=continue, and for scopes that just emptied, any other result proves nothing.
         Some(result) => Testimony::missing(NAME, format!("Result={result}, which proves nothing")),
         None => Testimony::missing(NAME, "the unit has no Result"),

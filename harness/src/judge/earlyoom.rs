@@ -3,25 +3,40 @@
 use reports::outcome::Verdict;
 use reports::report::Finding;
 
-use super::view::Daemon;
 use super::{View, found};
-use crate::earlyoom::{Crossed, Left, Selection, crossed, is_dry_run, is_escalation, left, selection};
+use crate::killer::Says;
+use crate::killer::earlyoom::{Crossed, DAEMON, Left, crossed, left};
+use crate::notation::signal::Signal;
 use crate::plan::claim::{EarlyoomClaim, Threshold};
+
+/// A process that it chose.
+struct Choice<'a> {
+    signal: Signal,
+    pid: u32,
+    comm: &'a str,
+}
+
+fn choice(line: &str) -> Option<Choice<'_>> {
+    match (DAEMON.says)(line) {
+        Some(Says::Signals { signal, pid, comm }) => Some(Choice { signal, pid, comm }),
+        _ => None,
+    }
+}
 
 pub(super) fn judge(view: &View<'_>, id: &str, claim: &EarlyoomClaim) -> Finding {
     // The run's own, where it has one: the machine's does not speak for it.
     let own = view.plan.daemons.earlyoom.as_ref().map(|own| own.unit.as_str());
     let speaks = |unit: Option<&str>| own.is_none() || unit.is_none() || unit == own;
-    let lines = view.lines_by_unit(Daemon::Earlyoom).into_iter();
+    let lines = view.lines_of(&DAEMON).into_iter();
     let lines: Vec<&str> = lines.filter(|(unit, _)| speaks(*unit)).map(|(_, line)| line).collect();
-    let selections: Vec<Selection> = lines.iter().filter_map(|line| selection(line)).collect();
-    let (verdict, observed) = observe(view, claim, &lines, &selections);
+    let choices: Vec<Choice<'_>> = lines.iter().filter_map(|line| choice(line)).collect();
+    let (verdict, observed) = observe(view, claim, &lines, &choices);
     let mut expected = format!("chooses {}", claim.selects.join(" or "));
     if !claim.never.is_empty() {
         expected += &format!(", never {}", claim.never.join(", "));
     }
     if !claim.signals.is_empty() {
-        expected += &format!(", with {}", claim.signals.join(" and "));
+        expected += &format!(", with {}", names(&claim.signals, " and "));
     }
     found(id, "earlyoom chooses whom it should".into(), verdict, expected, observed)
 }
@@ -30,49 +45,49 @@ fn observe(
     view: &View<'_>,
     claim: &EarlyoomClaim,
     lines: &[&str],
-    selections: &[Selection],
+    choices: &[Choice<'_>],
 ) -> (Verdict, String) {
     if lines.is_empty() {
         return (Verdict::Inconclusive, "earlyoom logged nothing".into());
     }
-    if let Some(why) = view.unheard(Daemon::Earlyoom).filter(|_| selections.is_empty()) {
+    if let Some(why) = view.unheard(&DAEMON).filter(|_| choices.is_empty()) {
         return (Verdict::Inconclusive, why);
     }
-    if selections.is_empty() {
+    if choices.is_empty() {
         return (Verdict::Fail, format!("chose nobody; its last words: {}", lines[lines.len() - 1]));
     }
     let pids =
         |actors: &[String]| -> Vec<u32> { actors.iter().filter_map(|actor| view.pid(actor)).collect() };
     let (allowed, forbidden) = (pids(&claim.selects), pids(&claim.never));
-    let show = |choice: &Selection| format!("{} to {} (pid {})", choice.signal, choice.comm, choice.pid);
-    let wrong: Vec<&Selection> = selections.iter().filter(|choice| !allowed.contains(&choice.pid)).collect();
+    let show = |choice: &Choice<'_>| format!("{} to {} (pid {})", choice.signal, choice.comm, choice.pid);
+    let wrong: Vec<&Choice<'_>> = choices.iter().filter(|choice| !allowed.contains(&choice.pid)).collect();
     let worst = wrong.iter().find(|choice| forbidden.contains(&choice.pid)).or(wrong.first());
     if let Some(choice) = worst {
         return (
             Verdict::Fail,
-            format!("{} of {} choices wrong: {}", wrong.len(), selections.len(), show(choice)),
+            format!("{} of {} choices wrong: {}", wrong.len(), choices.len(), show(choice)),
         );
     }
-    let escalated = lines.iter().any(|line| is_escalation(line));
-    let seen = |signal: &String| {
-        selections.iter().any(|choice| choice.signal == *signal) || (signal == "SIGKILL" && escalated)
+    let says = |what: fn(Says<'_>) -> bool| lines.iter().filter_map(|line| (DAEMON.says)(line)).any(what);
+    let escalated = says(|says| matches!(says, Says::Escalates { .. }));
+    let seen = |signal: Signal| {
+        choices.iter().any(|choice| choice.signal == signal) || (signal == Signal::Kill && escalated)
     };
     if let Some(choice) =
-        selections.iter().find(|choice| !claim.signals.is_empty() && !claim.signals.contains(&choice.signal))
+        choices.iter().find(|choice| !claim.signals.is_empty() && !claim.signals.contains(&choice.signal))
     {
         return (Verdict::Fail, show(choice));
     }
-    let missing: Vec<&str> =
-        claim.signals.iter().filter(|signal| !seen(signal)).map(String::as_str).collect();
+    let missing: Vec<Signal> = claim.signals.iter().copied().filter(|signal| !seen(*signal)).collect();
     if !missing.is_empty() {
-        return (Verdict::Fail, format!("never sent {}", missing.join(", ")));
+        return (Verdict::Fail, format!("never sent {}", names(&missing, ", ")));
     }
     let first = match thresholds(claim, lines) {
         Ok(first) => first,
         Err(refused) => return refused,
     };
-    let dry = if lines.iter().any(|line| is_dry_run(line)) { "dry run, " } else { "" };
-    let words = format!("{dry}{} choices, first {}, {first}", selections.len(), show(&selections[0]));
+    let dry = if says(|says| says == Says::RunsDry) { "dry run, " } else { "" };
+    let words = format!("{dry}{} choices, first {}, {first}", choices.len(), show(&choices[0]));
     (Verdict::Pass, words)
 }
 
@@ -84,7 +99,7 @@ fn thresholds(claim: &EarlyoomClaim, lines: &[&str]) -> Result<String, (Verdict,
     for line in lines {
         seen = left(line).or(seen);
         over = crossed(line).or(over);
-        let Some(choice) = selection(line) else { continue };
+        let Some(choice) = choice(line) else { continue };
         let (Some(seen), Some(over)) = (seen, over.take().filter(|over| over.signal == choice.signal)) else {
             let words = format!("no line says which threshold made it send {}", choice.signal);
             return Err((Verdict::Inconclusive, words));
@@ -94,7 +109,7 @@ fn thresholds(claim: &EarlyoomClaim, lines: &[&str]) -> Result<String, (Verdict,
             seen.memory, seen.swap, over.limit.memory, over.limit.swap
         );
         let told =
-            claim.thresholds.map(|told| if choice.signal == "SIGKILL" { told.kill } else { told.term });
+            claim.thresholds.map(|told| if choice.signal == Signal::Kill { told.kill } else { told.term });
         let as_told = told.is_none_or(|told| over.limit == as_left(told));
         if !as_told || seen.memory > over.limit.memory || seen.swap > over.limit.swap {
             return Err((Verdict::Fail, format!("{} {words}", choice.signal)));
@@ -102,6 +117,10 @@ fn thresholds(claim: &EarlyoomClaim, lines: &[&str]) -> Result<String, (Verdict,
         first.get_or_insert(words);
     }
     Ok(first.unwrap_or_default())
+}
+
+fn names(signals: &[Signal], between: &str) -> String {
+    signals.iter().map(ToString::to_string).collect::<Vec<_>>().join(between)
 }
 
 fn as_left(told: Threshold) -> Left {

@@ -5,7 +5,7 @@ use reports::report::Finding;
 
 use super::seen::hole;
 use super::{View, found};
-use crate::oomd::{Dump, UNIT, parse};
+use crate::killer::oomd::{DAEMON, Dump, parse};
 use crate::plan::claim::{BoundKind, OomdClaim, Phase, Trigger};
 use crate::record::Event;
 use crate::record::event::Mark;
@@ -72,10 +72,10 @@ fn idle(view: &View<'_>) -> Option<String> {
     if !view.reads_again() {
         return None;
     }
-    if let Some(why) = view.not_throughout(UNIT) {
+    if let Some(why) = view.not_throughout(DAEMON.unit) {
         return Some(why);
     }
-    let metric = format!("{UNIT}:cpu.usage");
+    let metric = format!("{}:cpu.usage", DAEMON.unit);
     let usage = view.series(&metric, Phase::Stress);
     let (from, to) = view.window(Phase::Stress)?;
     if let Some(why) = hole(view, &metric, BoundKind::MaxDelta, Phase::Stress) {

@@ -6,8 +6,9 @@ use reports::outcome::{Killer, Verdict};
 use reports::report::{Finding, Kill};
 
 use super::attribution::kernel_log::{death_of, deaths};
-use super::view::{Daemon, KernelLog};
+use super::view::KernelLog;
 use super::{View, found, is_below};
+use crate::killer::{self, Says};
 use crate::kmsg::oom::OomEvent;
 use crate::plan::claim::Claim;
 use crate::record::Event;
@@ -30,9 +31,7 @@ fn observe(view: &View<'_>, kills: &[Kill], allowed: &[String]) -> (Verdict, Str
     let not_allowed = |kill: &&Kill| kill.actor.as_ref().is_some_and(|actor| !allowed.contains(actor));
     let others: Vec<String> = kills
         .iter()
-        .filter(|kill| {
-            matches!(kill.killer, Killer::Memcg | Killer::Global | Killer::SystemdOomd | Killer::Earlyoom)
-        })
+        .filter(|kill| killer::is_oom(kill.killer))
         .filter(not_allowed)
         .filter_map(|kill| kill.actor.clone())
         .collect();
@@ -42,9 +41,7 @@ fn observe(view: &View<'_>, kills: &[Kill], allowed: &[String]) -> (Verdict, Str
     if let Some(words) = unexplained(view, kills, allowed) {
         return (Verdict::Inconclusive, words);
     }
-    if let Some(why) =
-        [Daemon::SystemdOomd, Daemon::Earlyoom].into_iter().find_map(|daemon| view.unheard(daemon))
-    {
+    if let Some(why) = killer::ALL.into_iter().find_map(|daemon| view.unheard(daemon)) {
         return (Verdict::Inconclusive, format!("an OOM daemon may have killed unheard: {why}"));
     }
     let Some(counted) = view.grown("host:oom_kill") else {
@@ -119,20 +116,21 @@ fn strangers(view: &View<'_>, allowed: &[String]) -> Vec<String> {
     names
 }
 
-/// Whom systemd-oomd and earlyoom say they killed besides the allowed actors.
+/// Whom the killers in user space say they killed besides the allowed actors.
 fn by_daemons(view: &View<'_>, ours: impl Fn(u32, Option<&str>) -> bool, allowed: &[String]) -> Vec<String> {
-    let by_oomd = view
-        .daemon_lines(Daemon::SystemdOomd)
-        .into_iter()
-        .filter_map(crate::oomd::killed)
-        .filter(|path| !only_allowed_in(view, path, allowed))
-        .map(|path| format!("{} by systemd-oomd", who_lives_in(view, path)));
-    let by_earlyoom = view
-        .earlyoom_kills()
-        .into_iter()
-        .filter(|(_, choice)| !ours(choice.pid, None))
-        .map(|(_, choice)| format!("{} (pid {}) by earlyoom", choice.comm, choice.pid));
-    by_oomd.chain(by_earlyoom).collect()
+    let victim = |says: Says<'_>| match says {
+        Says::Signals { pid, comm, .. } if !ours(pid, None) => Some(format!("{comm} (pid {pid})")),
+        Says::Killed { cgroup } if !only_allowed_in(view, cgroup, allowed) => {
+            Some(who_lives_in(view, cgroup))
+        }
+        _ => None,
+    };
+    let mut victims = Vec::new();
+    for daemon in killer::ALL {
+        let named = view.heard(daemon).into_iter().filter_map(|heard| victim(heard.says));
+        victims.extend(named.map(|name| format!("{name} by {}", daemon.killer)));
+    }
+    victims
 }
 
 /// The actors in a cgroup and below it; its path when there are none.
@@ -158,7 +156,7 @@ fn explained_kills(view: &View<'_>, kills: &[Kill], allowed: &[String]) -> u64 {
         .len();
     let attributed = kills
         .iter()
-        .filter(|kill| matches!(kill.killer, Killer::Memcg | Killer::Global))
+        .filter(|kill| killer::is_kernel(kill.killer))
         .filter(|kill| kill.actor.as_ref().is_some_and(|actor| allowed.contains(actor)))
         .count();
     logged.max(attributed) as u64

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use super::attribution::kernel_log::death_of;
 use super::is_below;
-use crate::earlyoom::{Selection, is_dry_run, selection};
 use crate::plan::claim::Phase;
 use crate::plan::{Parent, Plan, PlannedActor};
 use crate::record::event::{ActorEnd, ActorStatus, AnswerResult, Mark, UnitState, When};
@@ -19,26 +18,6 @@ const STARVED_PERCENT: u64 = 50;
 pub(crate) fn starved(record: &Record) -> Option<u64> {
     let waited = record.head.guest.as_ref()?.waited_percent?;
     (waited >= STARVED_PERCENT).then_some(waited)
-}
-
-/// An OOM killer in user space.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Daemon {
-    /// systemd-oomd.
-    SystemdOomd,
-    /// earlyoom.
-    Earlyoom,
-}
-
-impl Daemon {
-    /// Its name in a record.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::SystemdOomd => "systemd-oomd",
-            Self::Earlyoom => "earlyoom",
-        }
-    }
 }
 
 /// A record as the judges look at it.
@@ -212,90 +191,6 @@ impl<'a> View<'a> {
     /// Everything that `pick` accepts, in order.
     pub fn all<T>(&self, pick: impl Fn(&'a Event) -> Option<T>) -> Vec<(u64, T)> {
         self.record.events.iter().filter_map(|stamped| Some((stamped.at_us, pick(&stamped.event)?))).collect()
-    }
-
-    /// Whether the logs of the followed daemons were read to their end: only then does their silence say something.
-    #[must_use]
-    pub fn daemon_logs_read(&self) -> bool {
-        self.find(|event| matches!(event, Event::DaemonLogRead { .. }).then_some(())).is_some()
-    }
-
-    /// What a daemon logged, in order, whichever of its units it was.
-    #[must_use]
-    pub fn daemon_lines(&self, wanted: Daemon) -> Vec<&'a str> {
-        self.lines_by_unit(wanted).into_iter().map(|(_, line)| line).collect()
-    }
-
-    /// What a daemon logged, in order, with the unit that logged it, where that is known.
-    #[must_use]
-    pub fn lines_by_unit(&self, wanted: Daemon) -> Vec<(Option<&'a str>, &'a str)> {
-        self.all(|event| match event {
-            Event::DaemonLine { daemon, unit, line } if daemon == wanted.name() => {
-                Some((unit.as_deref(), line.as_str()))
-            }
-            _ => None,
-        })
-        .into_iter()
-        .map(|(_, line)| line)
-        .collect()
-    }
-
-    /// What the earlyooms that kill logged, in order. A dry run chooses and kills nobody, and speaks for no other.
-    #[must_use]
-    pub fn armed_earlyoom_lines(&self) -> Vec<(Option<&'a str>, &'a str)> {
-        let lines = self.lines_by_unit(Daemon::Earlyoom);
-        let dry: Vec<Option<&str>> =
-            lines.iter().filter(|(_, line)| is_dry_run(line)).map(|(unit, _)| *unit).collect();
-        lines.into_iter().filter(|(unit, _)| !dry.contains(unit)).collect()
-    }
-
-    /// Whom earlyoom says it killed, with its line.
-    #[must_use]
-    pub fn earlyoom_kills(&self) -> Vec<(&'a str, Selection)> {
-        let lines = self.armed_earlyoom_lines().into_iter();
-        lines.filter_map(|(_, line)| Some((line, selection(line)?))).collect()
-    }
-
-    /// The units under which a daemon runs in this run, and whether it must still run when the stress is over.
-    fn units_of(&self, daemon: Daemon) -> Vec<(&'a str, bool)> {
-        let daemons = &self.plan.daemons;
-        let own = daemons.earlyoom.as_ref().map(|own| (own.unit.as_str(), own.for_us.is_none()));
-        match daemon {
-            Daemon::SystemdOomd => daemons.oomd.then_some((crate::oomd::UNIT, true)).into_iter().collect(),
-            Daemon::Earlyoom => daemons
-                .machine_earlyoom
-                .then_some((crate::earlyoom::UNIT, true))
-                .into_iter()
-                .chain(own)
-                .collect(),
-        }
-    }
-
-    /// Why the silence of a daemon says nothing; none when it does not run, or was heard to the end of the stress.
-    #[must_use]
-    pub fn unheard(&self, daemon: Daemon) -> Option<String> {
-        let units = self.units_of(daemon);
-        if units.is_empty() {
-            let host = self.record.head.host.as_ref();
-            let active = host.and_then(|host| match daemon {
-                Daemon::SystemdOomd => host.systemd_oomd_active,
-                Daemon::Earlyoom => host.earlyoom_active,
-            });
-            return active.is_none().then(|| format!("whether {} runs could not be learnt", daemon.name()));
-        }
-        if !self.daemon_logs_read() {
-            return Some("its log could not be read".into());
-        }
-        let muted = self.find(|event| match event {
-            Event::DaemonMuted { unit, why } if units.iter().any(|(of, _)| of == unit) => {
-                Some(format!("{unit} could not be heard: {why}"))
-            }
-            _ => None,
-        });
-        muted.map(|(_, why)| why).or_else(|| {
-            let lasting = units.iter().filter(|(_, lasts)| *lasts && self.reads_again());
-            lasting.map(|(unit, _)| *unit).find_map(|unit| self.not_throughout(unit))
-        })
     }
 
     /// Why a unit was not one and the same running process from before the stress to after it; none when it was.

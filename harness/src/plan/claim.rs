@@ -3,6 +3,7 @@
 use reports::outcome::Killer;
 use serde::{Deserialize, Serialize};
 
+use crate::notation::signal::Signal;
 pub use crate::scenario::expectation::{BoundKind, Phase, Trigger};
 pub use crate::scenario::metric::Unit;
 
@@ -56,7 +57,7 @@ pub struct EarlyoomClaim {
     /// No choice is one of these.
     pub never: Vec<String>,
     /// Each of these signals is seen, and no other; empty = any.
-    pub signals: Vec<String>,
+    pub signals: Vec<Signal>,
     /// The thresholds that it was told; none = it is not the run's own.
     pub thresholds: Option<Thresholds>,
 }

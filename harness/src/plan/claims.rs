@@ -1,7 +1,5 @@
 //! Expectations as written → claims in numbers.
 
-use reports::outcome::Killer;
-
 use super::claim::{
     AtClaim, Bound, BoundValue, Claim, EarlyoomClaim, Expectation, KillClaim, LivelockClaim, MetricClaim,
     OomdClaim, Threshold, Thresholds,
@@ -87,7 +85,7 @@ fn claim(
         written::Claim::Earlyoom(earlyoom) => Claim::Earlyoom(EarlyoomClaim {
             selects: ids(&earlyoom.selects),
             never: ids(&earlyoom.never),
-            signals: earlyoom.signals.iter().map(ToString::to_string).collect(),
+            signals: earlyoom.signals.clone(),
             thresholds: scenario.earlyoom.as_ref().map(|told| Thresholds {
                 term: Threshold { memory: told.term_memory, swap: told.term_swap },
                 kill: Threshold { memory: told.kill_memory, swap: told.kill_swap },
@@ -119,23 +117,12 @@ fn kill_claim(kill: &written::Kill, scenario: &Scenario, memory: Bytes) -> Resul
     };
     Ok(KillClaim {
         victim: kill.victim.to_string(),
-        by: killer(kill.by),
+        by: kill.by,
         limit: kill.limit.as_ref().map(ToString::to_string),
         at,
         signal: kill.signal.as_ref().map(|signal| signal.number()),
         code: kill.code.map(i32::from),
     })
-}
-
-fn killer(killer: written::Killer) -> Killer {
-    match killer {
-        written::Killer::Memcg => Killer::Memcg,
-        written::Killer::Global => Killer::Global,
-        written::Killer::SystemdOomd => Killer::SystemdOomd,
-        written::Killer::Earlyoom => Killer::Earlyoom,
-        written::Killer::Signal => Killer::Signal,
-        written::Killer::Exit => Killer::Exit,
-    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "bounds are compared with tolerances, not for equality")]

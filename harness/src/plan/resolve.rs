@@ -10,11 +10,11 @@ use super::{
     PlannedProtect, PlannedRequires, PlannedUnit, Question, Release, UnitKind, Watchdog, Watched,
 };
 use crate::host::HostFacts;
+use crate::killer::oomd::DAEMON as OOMD;
 use crate::notation::bytes::Bytes;
 use crate::notation::limit::Limit;
 use crate::notation::percent::Percent;
 use crate::notation::span::Span;
-use crate::oomd::UNIT as OOMD;
 use crate::scenario::Scenario;
 use crate::scenario::actor::{self, Actor, Role};
 use crate::scenario::cgroup::{self, Cgroup, Parent};
@@ -137,7 +137,7 @@ fn claims_oomd(scenario: &Scenario) -> bool {
 
 /// The cgroup of a systemd-oomd that a claim speaks of: it uses the CPU for as long as it does its work.
 fn oomd_at_work(scenario: &Scenario, host: &HostFacts) -> Result<Option<Watched>, PlanError> {
-    let watched = || Ok(Watched { subject: OOMD.into(), cgroup: below("system.slice", OOMD)? });
+    let watched = || Ok(Watched { subject: OOMD.unit.into(), cgroup: below("system.slice", OOMD.unit)? });
     (claims_oomd(scenario) && host.systemd_oomd_active == Some(true)).then(watched).transpose()
 }
 

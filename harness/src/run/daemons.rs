@@ -14,11 +14,11 @@ use super::recorder::{Recorder, chain};
 use super::undo::Undo;
 use crate::deadline;
 use crate::journal::{Journal, Reading, Stretch};
+use crate::killer::{Daemon, earlyoom, oomd};
 use crate::plan::{Moment, Plan, PlannedEarlyoom};
 use crate::record::Event;
 use crate::record::event::When;
 use crate::systemd::Manager;
-use hearing::Voice;
 
 /// How long `oomctl` may take.
 const DUMP_WITHIN: Duration = Duration::from_secs(5);
@@ -37,9 +37,8 @@ pub struct Daemons {
 /// A daemon whose words are evidence.
 #[derive(Debug)]
 struct Followed {
-    daemon: &'static str,
+    daemon: &'static Daemon,
     unit: String,
-    voice: Voice,
 }
 
 /// An earlyoom of the scenario's own.
@@ -56,32 +55,28 @@ impl Daemons {
     pub fn begin(plan: &Plan, journal: &Journal, recorder: &Recorder) -> Self {
         let mut followed = Vec::new();
         if plan.daemons.oomd {
-            followed.push(Followed {
-                daemon: "systemd-oomd",
-                unit: crate::oomd::UNIT.to_owned(),
-                voice: Voice::Systemd,
-            });
+            followed.push(Followed { daemon: &oomd::DAEMON, unit: oomd::DAEMON.unit.to_owned() });
         }
-        let earlyoom = plan.daemons.earlyoom.clone();
-        let machine = plan.daemons.machine_earlyoom.then(|| crate::earlyoom::UNIT.to_owned());
-        for unit in machine.into_iter().chain(earlyoom.iter().map(|earlyoom| earlyoom.unit.clone())) {
-            followed.push(Followed { daemon: "earlyoom", unit, voice: Voice::Streams });
+        let own = plan.daemons.earlyoom.clone();
+        let machine = plan.daemons.machine_earlyoom.then(|| earlyoom::DAEMON.unit.to_owned());
+        for unit in machine.into_iter().chain(own.iter().map(|own| own.unit.clone())) {
+            followed.push(Followed { daemon: &earlyoom::DAEMON, unit });
         }
         let stretch = if followed.is_empty() {
             None
         } else {
             journal.begin(&plan.run).map_err(|error| recorder.trouble("journal", &error)).ok()
         };
-        let earlyoom = earlyoom.map(|plan| Started { plan, started_us: None, stopped: false });
+        let earlyoom = own.map(|plan| Started { plan, started_us: None, stopped: false });
         Self { stretch, followed, oomd: plan.daemons.oomd, earlyoom, told: BTreeSet::new() }
     }
 
     /// Records which of the running daemons cannot be heard, each reason once.
     fn listen(&mut self, systemd: &dyn Manager, recorder: &Recorder) {
-        for Followed { unit, voice, .. } in &self.followed {
+        for Followed { unit, daemon } in &self.followed {
             // One that does not run is not asked: `systemctl service-log-level` would start it.
             let why = match systemd.unit(unit) {
-                Ok(state) if state.is_active() => hearing::muted(unit, *voice, systemd),
+                Ok(state) if state.is_active() => hearing::muted(unit, daemon.voice, systemd),
                 Ok(_) => Vec::new(),
                 Err(error) => vec![format!("its state could not be read: {}", chain(&error))],
             };
@@ -123,7 +118,7 @@ impl Daemons {
             Ok(()) => {
                 recorder.record(Event::UnitStarted { unit: plan.unit.clone(), cgroup: plan.cgroup.clone() });
                 readings::unit(&plan.unit, systemd, recorder, When::Before);
-                let why = hearing::muted(&plan.unit, Voice::Streams, systemd);
+                let why = hearing::muted(&plan.unit, earlyoom::DAEMON.voice, systemd);
                 tell(&mut self.told, &plan.unit, why, recorder);
             }
             Err(error) => recorder.trouble(&plan.unit, &error),
@@ -166,10 +161,10 @@ impl Daemons {
         }
         let mut lines = 0;
         for line in reading.lines {
-            if let Some(Followed { daemon, unit, .. }) =
+            if let Some(Followed { daemon, unit }) =
                 self.followed.iter().find(|followed| followed.unit == line.unit)
             {
-                let (daemon, unit) = ((*daemon).to_owned(), Some(unit.clone()));
+                let (daemon, unit) = (daemon.killer.word().to_owned(), Some(unit.clone()));
                 recorder.record_at(line.at_us, Event::DaemonLine { daemon, unit, line: line.message });
                 lines += 1;
             }

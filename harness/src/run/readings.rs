@@ -8,11 +8,11 @@ use std::path::Path;
 use super::Paths;
 use super::recorder::Recorder;
 use crate::kernfile;
+use crate::killer::{earlyoom, oomd};
 use crate::plan::{Plan, PlannedUnit};
 use crate::record::Event;
 use crate::record::event::{ActorEnd, UnitState, When};
 use crate::systemd::Manager;
-use crate::{earlyoom, oomd};
 
 /// The limits that a cgroup puts on everything below it.
 const INHERITED: [&str; 3] = ["memory.high", "memory.max", "memory.swap.max"];
@@ -22,8 +22,8 @@ const INHERITED: [&str; 3] = ["memory.high", "memory.max", "memory.swap.max"];
 pub fn units(plan: &Plan, systemd: &dyn Manager, recorder: &Recorder, when: When) {
     let mut units: Vec<&str> = plan.protect.units.iter().map(String::as_str).collect();
     units.extend(plan.required.units.iter().map(String::as_str));
-    units.extend(Some(oomd::UNIT).filter(|_| plan.daemons.oomd));
-    units.extend(Some(earlyoom::UNIT).filter(|_| plan.daemons.machine_earlyoom));
+    units.extend(Some(oomd::DAEMON.unit).filter(|_| plan.daemons.oomd));
+    units.extend(Some(earlyoom::DAEMON.unit).filter(|_| plan.daemons.machine_earlyoom));
     if when == When::After {
         units.extend(plan.actors.iter().map(|actor| actor.unit.as_str()));
         units.extend(plan.daemons.earlyoom.iter().map(|earlyoom| earlyoom.unit.as_str()));

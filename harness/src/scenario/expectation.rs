@@ -19,7 +19,7 @@ mod kill;
 pub use bound::{Bound, BoundKind, BoundValue, MetricClaim, Phase, Quantity, Reached};
 pub use daemon::{EarlyoomClaim, OomdClaim, Trigger};
 pub use family::{Family, families};
-pub use kill::{Kill, KillAt, Killer, Signal};
+pub use kill::{Kill, KillAt};
 
 /// The rules of single claims.
 pub(super) fn rules() -> impl Iterator<Item = &'static [&'static Rule]> {

@@ -118,10 +118,10 @@ fn words_are_stored_as_they_are_written() {
     same::<actor::Pages>();
     same::<actor::HugePages>();
     same::<actor::Text>();
-    same::<expectation::Killer>();
+    same::<reports::outcome::Killer>();
     same::<earlyoom::Moment>();
     same::<expectation::Trigger>();
-    same::<expectation::Signal>();
+    same::<crate::notation::signal::Signal>();
     same::<expectation::Phase>();
     same::<expectation::BoundKind>();
     same::<property::UnitKind>();

@@ -3,7 +3,7 @@
 use reports::outcome::Killer;
 
 use super::kernel_log::deaths;
-use super::{Ended, NOT_THE_KERNEL, Testimony};
+use super::{Ended, Testimony, not_the_kernel};
 use crate::judge::view::KernelLog;
 use crate::judge::{View, cgroup_path, is_below};
 use crate::plan::PlannedActor;
@@ -27,12 +27,12 @@ pub(super) fn testify(view: &View<'_>, ended: &Ended<'_>, all: &[Ended<'_>]) -> 
         return Testimony::missing(NAME, format!("{own}: could not be read"));
     };
     if kills == 0 {
-        return Testimony::allows(NAME, format!("{own}: oom_kill +0"), &NOT_THE_KERNEL);
+        return Testimony::allows(NAME, format!("{own}: oom_kill +0"), not_the_kernel());
     }
     // Where the log accounts for every kill with other processes, it was not this one.
     if view.kernel_log() == KernelLog::Complete && logged_of_others(view, ended) >= kills {
         let says = format!("{own}: oom_kill +{kills}, all of other processes by the kernel log");
-        return Testimony::allows(NAME, says, &NOT_THE_KERNEL);
+        return Testimony::allows(NAME, says, not_the_kernel());
     }
     let rivals = rivals(view, ended, own, all);
     if rivals > kills {
@@ -67,21 +67,21 @@ fn of_limits(view: &View<'_>, actor: &PlannedActor, chain: &[&str], kills: u64) 
             format!(
                 "{own}: oom_kill +{kills}, oom +0 in every sampled cgroup, and one above them has a limit"
             ),
-            &[Killer::Global, Killer::Memcg],
+            [Killer::Global, Killer::Memcg],
         ),
         ([], 0) => Testimony::allows(
             NAME,
             format!("{own}: oom_kill +{kills}, but oom +0 up to the root"),
-            &[Killer::Global],
+            [Killer::Global],
         ),
         ([], below) => Testimony::allows(
             NAME,
             format!("{own}: oom_kill +{kills}; oom +{below} at a limit below it"),
-            &[Killer::Memcg],
+            [Killer::Memcg],
         ),
         ([(name, count)], 0) => {
             let says = format!("{own}: oom_kill +{kills}; limit {name}: oom +{count}");
-            let mut said = Testimony::allows(NAME, says, &[Killer::Memcg]);
+            let mut said = Testimony::allows(NAME, says, [Killer::Memcg]);
             said.limit = cgroup_path(view.plan, name).map(str::to_owned);
             said
         }
@@ -95,7 +95,7 @@ fn of_limits(view: &View<'_>, actor: &PlannedActor, chain: &[&str], kills: u64) 
             Testimony::allows(
                 NAME,
                 format!("{own}: oom_kill +{kills}; {}", names.join(", ")),
-                &[Killer::Memcg],
+                [Killer::Memcg],
             )
         }
     }

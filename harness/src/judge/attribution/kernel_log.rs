@@ -5,7 +5,7 @@
 
 use reports::outcome::Killer;
 
-use super::{Ended, NOT_THE_KERNEL, Testimony};
+use super::{Ended, Testimony, not_the_kernel};
 use crate::cgroupfs::CgroupPath;
 use crate::judge::view::KernelLog;
 use crate::judge::{View, is_below};
@@ -165,7 +165,7 @@ pub(super) fn testify(view: &View<'_>, ended: &Ended<'_>) -> Testimony {
     let Some(death) = &ended.death else {
         return match view.kernel_log() {
             KernelLog::Complete => {
-                Testimony::knows(NAME, format!("complete, and no OOM kill of pid {pid}"), &NOT_THE_KERNEL)
+                Testimony::knows(NAME, format!("complete, and no OOM kill of pid {pid}"), not_the_kernel())
             }
             KernelLog::Lost(records) => {
                 Testimony::missing(NAME, format!("{records} records were lost before they could be read"))
@@ -187,7 +187,7 @@ pub(super) fn testify(view: &View<'_>, ended: &Ended<'_>) -> Testimony {
         (Some(group), count) => format!(", one of {count} killed by memory.oom.group of {}", group.path),
         (None, _) => String::new(),
     };
-    let mut said = Testimony::knows(NAME, says + &together, &[killer]);
+    let mut said = Testimony::knows(NAME, says + &together, [killer]);
     said.limit = death.limit.map(str::to_owned);
     said
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::deadline;
+use crate::killer::Voice;
 use crate::run::recorder::chain;
 use crate::systemd::{Manager, PropertyValue};
 
@@ -13,22 +14,11 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// journald's own limit is 10,000 messages in 30 s, which no daemon comes near. One below this was set on purpose.
 const FEWEST_LINES: u64 = 1000;
 
-/// How a daemon logs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Voice {
-    /// systemd's own logging, whose level and target can be changed while it runs. A kill is a notice.
-    Systemd,
-    /// Lines on its standard output and error, which journald stores as informational.
-    Streams,
-}
-
-impl Voice {
-    /// The priority of the least important line that is evidence (`syslog(3)`).
-    fn level(self) -> i32 {
-        match self {
-            Self::Systemd => 5,
-            Self::Streams => 6,
-        }
+/// The priority of the least important line that is evidence (`syslog(3)`).
+fn least(voice: Voice) -> i32 {
+    match voice {
+        Voice::Systemd => 5,
+        Voice::Streams => 6,
     }
 }
 
@@ -62,7 +52,7 @@ pub(super) fn muted(unit: &str, voice: Voice, systemd: &dyn Manager) -> Vec<Stri
 fn mutes(setting: &str, value: &PropertyValue, voice: Voice) -> Option<String> {
     let muted = match (setting, value) {
         // -1: not set.
-        ("LogLevelMax", PropertyValue::I32(level)) => (0..voice.level()).contains(level),
+        ("LogLevelMax", PropertyValue::I32(level)) => (0..least(voice)).contains(level),
         ("LogNamespace", PropertyValue::Str(namespace)) => !namespace.is_empty(),
         ("LogRateLimitBurst", value) => {
             value.as_u64().is_some_and(|burst| (1..FEWEST_LINES).contains(&burst))

@@ -1,12 +1,13 @@
 //! Claims that cannot fail, cannot hold, or hold for the wrong reason.
 
 use super::{Checker, bounds, daemons, kills};
+use crate::killer;
 use crate::notation::id::Id;
 use crate::reading::places::{Step, join};
 use crate::reading::rule::rules;
 use crate::scenario::actor::{Actor, Kind};
 use crate::scenario::expectation::{
-    Bound, BoundKind, BoundValue, Claim, Expectation, Kill, Killer, MetricClaim, Phase,
+    Bound, BoundKind, BoundValue, Claim, Expectation, Kill, MetricClaim, Phase,
 };
 use crate::scenario::metric::{Course, Metric, Subject, SubjectKind};
 use crate::scenario::requires::{KernelVersion, SwapNeed};
@@ -123,7 +124,7 @@ fn killed(expects: &[Expectation]) -> impl Iterator<Item = &Id> {
 }
 
 fn oom_victims(expects: &[Expectation]) -> impl Iterator<Item = &Id> {
-    kills(expects).filter(|kill| !matches!(kill.by, Killer::Signal | Killer::Exit)).map(|kill| &kill.victim)
+    kills(expects).filter(|kill| killer::is_oom(kill.by)).map(|kill| &kill.victim)
 }
 
 fn check_metric(checker: &mut Checker<'_>, claim: &MetricClaim, path: &[Step<'_>]) {

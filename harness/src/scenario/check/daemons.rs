@@ -2,9 +2,9 @@
 
 use super::Checker;
 use super::memory::mib;
+use crate::killer::oomd::DAEMON as OOMD;
 use crate::notation::bytes::Bytes;
 use crate::notation::percent::Percent;
-use crate::oomd::UNIT as OOMD;
 use crate::reading::places::{Step, join};
 use crate::reading::rule::rules;
 use crate::scenario::actor::Profile;
@@ -145,9 +145,9 @@ fn check_literal(checker: &mut Checker<'_>, key: &str, literal: &str) {
 
 /// oomd must run, and must have been told to watch this cgroup: by default it watches no slice of a scenario.
 pub(super) fn check_oomd(checker: &mut Checker<'_>, claim: &OomdClaim, path: &[Step<'_>]) {
-    if !checker.scenario.requires.units.iter().any(|unit| **unit == *OOMD) {
+    if !checker.scenario.requires.units.iter().any(|unit| **unit == *OOMD.unit) {
         let problem = checker.report(KILLER_NOT_RUNNING, path, "nothing says that systemd-oomd runs");
-        problem.help.push(format!("add units = [\"{OOMD}\"] to [requires]"));
+        problem.help.push(format!("add units = [\"{}\"] to [requires]", OOMD.unit));
     }
     let (name, other) = match claim.trigger {
         Trigger::Pressure => (PropertyName::ManagedOOMMemoryPressure, "memory pressure"),

@@ -2,6 +2,7 @@
 
 use super::Checker;
 use super::memory::{inside, mib};
+use crate::killer;
 use crate::notation::bytes::Bytes;
 use crate::notation::id::Id;
 use crate::notation::limit::Limit;
@@ -10,7 +11,7 @@ use crate::reading::places::{Step, join};
 use crate::reading::rule::rules;
 use crate::scenario::actor::{Actor, OomScoreAdjust};
 use crate::scenario::cgroup::Place;
-use crate::scenario::expectation::{Kill, Killer, RUN};
+use crate::scenario::expectation::{Kill, RUN};
 use crate::scenario::rules::CONTRADICTION;
 use crate::scenario::safety::Safety;
 
@@ -51,8 +52,7 @@ pub(super) fn check(checker: &mut Checker<'_>, kill: &Kill, path: &[Step<'_>]) {
     let Some(victim) = scenario.actor(&kill.victim) else {
         return;
     };
-    let by_oom = matches!(kill.by, Killer::Memcg | Killer::Global);
-    if by_oom && victim.oom_score_adjust == OomScoreAdjust::NEVER {
+    if killer::is_kernel(kill.by) && victim.oom_score_adjust == OomScoreAdjust::NEVER {
         checker.report(
             UNKILLABLE_VICTIM,
             path,
@@ -60,7 +60,7 @@ pub(super) fn check(checker: &mut Checker<'_>, kill: &Kill, path: &[Step<'_>]) {
         );
     }
     if let Some(processes) = victim.balloon().map(|balloon| balloon.processes).filter(|count| *count > 1)
-        && matches!(kill.by, Killer::Memcg | Killer::Global | Killer::Earlyoom)
+        && killer::takes_one(kill.by)
     {
         let message =
             format!("`{}` is {processes} processes, and this killer takes one at a time", victim.id);

@@ -4,8 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Signal;
 use crate::notation::id::Id;
+use crate::notation::signal::Signal;
 use crate::reading::{FromTable, Table, Word, value};
 use crate::scenario::rules::{IMPOSSIBLE_SIGNAL, NOBODY_NAMED};
 

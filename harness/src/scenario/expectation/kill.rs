@@ -1,16 +1,18 @@
 //! `kill = { … }`: who died, by whom, and at which size.
 
-use std::fmt;
 use std::str::FromStr;
 
+use reports::outcome::Killer;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::killer::signals;
 use crate::notation::Malformed;
 use crate::notation::id::Id;
 use crate::notation::percent::Percent;
+use crate::notation::signal::Signal;
 use crate::reading::rule::{MISPLACED_KEY, MISSING_KEY};
-use crate::reading::{FromTable, Scalar, Table, Word, value, word};
+use crate::reading::{FromTable, Scalar, Table, Word, value};
 use crate::scenario::rules::IMPOSSIBLE_SIGNAL;
 use crate::scenario::size::LimitRef;
 
@@ -79,11 +81,11 @@ fn ends_so(table: &mut Table<'_, '_>, by: Killer, signal: Option<Signal>) -> Opt
         table.reader.report(MISPLACED_KEY, span, message);
         return None;
     }
-    let Some(signal) = signal.filter(|signal| !by.signals().contains(signal)) else {
+    let Some(signal) = signal.filter(|signal| !signals(by).contains(signal)) else {
         return Some(());
     };
     let span = table.value_span("signal").unwrap_or(table.span.clone());
-    let sent: Vec<_> = by.signals().iter().map(ToString::to_string).collect();
+    let sent: Vec<_> = signals(by).iter().map(ToString::to_string).collect();
     let problem =
         table.reader.report(IMPOSSIBLE_SIGNAL, span, format!("`{by}` never ends a process with {signal}"));
     problem.help.push(match &sent[..] {
@@ -119,52 +121,18 @@ impl FromTable for KillAt {
 
 value!(table KillAt);
 
-/// Who can have killed a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Killer {
-    /// The kernel, because a cgroup's limit was hit.
-    Memcg,
-    /// The kernel, because the machine was out of memory.
-    Global,
-    /// systemd-oomd.
-    SystemdOomd,
-    /// earlyoom.
-    Earlyoom,
-    /// A signal from anyone else.
-    Signal,
-    /// Nobody: it exited by itself.
-    Exit,
-}
-
 impl Word for Killer {
     const EXPECTING: &'static str = "a killer";
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("memcg", Self::Memcg),
-        ("global", Self::Global),
-        ("systemd-oomd", Self::SystemdOomd),
-        ("earlyoom", Self::Earlyoom),
-        ("signal", Self::Signal),
-        ("exit", Self::Exit),
-    ];
-}
-
-impl fmt::Display for Killer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(word(*self))
-    }
-}
-
-impl Killer {
-    /// The signals with which it ends a process.
-    const fn signals(self) -> &'static [Signal] {
-        match self {
-            Self::Memcg | Self::Global | Self::SystemdOomd => &[Signal::Kill],
-            Self::Earlyoom => &[Signal::Term, Signal::Kill],
-            Self::Signal => &Signal::ALL,
-            Self::Exit => &[],
+    /// All but [`Killer::Unknown`], which nobody can claim.
+    const WORDS: &'static [(&'static str, Self)] = &{
+        let mut words = [("", Self::Unknown); Self::ALL.len() - 1];
+        let mut at = 0;
+        while at < words.len() {
+            words[at] = (Self::ALL[at].word(), Self::ALL[at]);
+            at += 1;
         }
-    }
+        words
+    };
 }
 
 /// The code of a process that exits.
@@ -199,60 +167,3 @@ impl Scalar for ExitCode {
 }
 
 value!(scalar ExitCode);
-
-/// A signal that ends a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is the signal of that name, see signal(7)")]
-pub enum Signal {
-    #[serde(rename = "SIGHUP")]
-    Hup,
-    #[serde(rename = "SIGINT")]
-    Int,
-    #[serde(rename = "SIGABRT")]
-    Abrt,
-    #[serde(rename = "SIGBUS")]
-    Bus,
-    #[serde(rename = "SIGKILL")]
-    Kill,
-    #[serde(rename = "SIGSEGV")]
-    Segv,
-    #[serde(rename = "SIGTERM")]
-    Term,
-}
-
-impl Signal {
-    const ALL: [Self; 7] = [Self::Hup, Self::Int, Self::Abrt, Self::Bus, Self::Kill, Self::Segv, Self::Term];
-
-    /// The number on Linux.
-    #[must_use]
-    pub const fn number(self) -> i32 {
-        match self {
-            Self::Hup => 1,
-            Self::Int => 2,
-            Self::Abrt => 6,
-            Self::Bus => 7,
-            Self::Kill => 9,
-            Self::Segv => 11,
-            Self::Term => 15,
-        }
-    }
-}
-
-impl Word for Signal {
-    const EXPECTING: &'static str = "a signal";
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("SIGHUP", Self::Hup),
-        ("SIGINT", Self::Int),
-        ("SIGABRT", Self::Abrt),
-        ("SIGBUS", Self::Bus),
-        ("SIGKILL", Self::Kill),
-        ("SIGSEGV", Self::Segv),
-        ("SIGTERM", Self::Term),
-    ];
-}
-
-impl fmt::Display for Signal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(word(*self))
-    }
-}

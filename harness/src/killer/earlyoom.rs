@@ -1,45 +1,46 @@
-//! What earlyoom logs → whom it chose, with which signal, and at which threshold.
+//! earlyoom: its log → whom it chose, with which signal, and at which threshold.
 //!
 //! The process name is chosen by the process: it stands in quotes and may hold anything, so it is read up to the last
 //! quote before the score. Formats: 1.7 `badness N, VmRSS N MiB`, 1.8 `oom_score N, VmRSS N MiB, cmdline "…"`, 1.9 with
 //! `oom_score_adj` in between.
 
-/// The unit of the machine's own earlyoom.
-pub const UNIT: &str = "earlyoom.service";
+use reports::outcome::Killer;
 
-/// One choice.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selection {
-    /// `SIGTERM` or `SIGKILL`.
-    pub signal: String,
-    /// Process id.
-    pub pid: u32,
-    /// The name as the kernel has it, at most 15 bytes.
-    pub comm: String,
-    /// `oom_score` after preference and avoidance.
-    pub score: i64,
-    /// Resident memory, MiB.
-    pub rss_mib: i64,
+use super::{Daemon, Says, Victims, Voice};
+use crate::notation::signal::Signal;
+use crate::reading::parse_word;
+
+/// earlyoom.
+pub const DAEMON: Daemon = Daemon {
+    killer: Killer::Earlyoom,
+    witness: "earlyoom",
+    unit: "earlyoom.service",
+    voice: Voice::Streams,
+    victims: Victims::Process,
+    signals: &[Signal::Term, Signal::Kill],
+    says,
+};
+
+/// Its lines about whom it chose, that this one lives on and gets SIGKILL, and that it kills nobody.
+fn says(line: &str) -> Option<Says<'_>> {
+    if line.starts_with("escalating to SIGKILL") {
+        Some(Says::Escalates { signal: Signal::Kill })
+    } else if line.starts_with("dryrun mode enabled") {
+        Some(Says::RunsDry)
+    } else {
+        selection(line)
+    }
 }
 
-/// Reads a `sending SIG… to process …` line; any other line is none.
-#[must_use]
-pub fn selection(line: &str) -> Option<Selection> {
-    let rest = line.strip_prefix("sending ")?;
-    let (signal, rest) = rest.split_once(" to process ")?;
+/// `sending SIG… to process PID uid N "NAME": …`.
+fn selection(line: &str) -> Option<Says<'_>> {
+    let (signal, rest) = line.strip_prefix("sending ")?.split_once(" to process ")?;
     let (pid, rest) = rest.split_once(" uid ")?;
     let (_, rest) = rest.split_once(" \"")?;
     // From the left: in 1.8 a command line with its own quotes follows. A name cannot hold this mark and a number.
     let (comm, score) = ["\": badness ", "\": oom_score "].iter().find_map(|mark| rest.split_once(mark))?;
-    let (score, rest) = score.split_once(',')?;
-    let rss = rest.split_once("VmRSS ")?.1;
-    Some(Selection {
-        signal: signal.strip_prefix("SIG").map(|_| signal.to_owned())?,
-        pid: pid.parse().ok()?,
-        comm: comm.to_owned(),
-        score: score.trim().parse().ok()?,
-        rss_mib: rss.split_once(" MiB")?.0.trim().parse().ok()?,
-    })
+    let _: i64 = score.split_once(", ")?.0.parse().ok()?;
+    Some(Says::Signals { signal: parse_word(signal).ok()?, pid: pid.parse().ok()?, comm })
 }
 
 /// How much was left when earlyoom looked, percent of what it takes for the whole.
@@ -60,10 +61,10 @@ pub fn left(line: &str) -> Option<Left> {
 }
 
 /// The threshold that earlyoom says was crossed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Crossed {
-    /// `SIGTERM` or `SIGKILL`: which of its two thresholds.
-    pub signal: String,
+    /// SIGTERM or SIGKILL: which of its two thresholds.
+    pub signal: Signal,
     /// Both percentages of that threshold.
     pub limit: Left,
 }
@@ -75,19 +76,7 @@ pub fn crossed(line: &str) -> Option<Crossed> {
     let (memory, swap) = rest.split_once("%, swap ")?;
     let limit =
         Left { memory: memory.trim().parse().ok()?, swap: swap.strip_suffix('%')?.trim().parse().ok()? };
-    Some(Crossed { signal: signal.to_owned(), limit })
-}
-
-/// Whether a line says that the process that got SIGTERM now gets SIGKILL: it lived on, and memory went on falling.
-#[must_use]
-pub fn is_escalation(line: &str) -> bool {
-    line.starts_with("escalating to SIGKILL")
-}
-
-/// Whether a line says that the run kills nobody.
-#[must_use]
-pub fn is_dry_run(line: &str) -> bool {
-    line.starts_with("dryrun mode enabled")
+    Some(Crossed { signal: parse_word(signal).ok()?, limit })
 }
 
 #[cfg(test)]
@@ -98,51 +87,45 @@ mod tests {
     #[rstest]
     #[case::v1_7(
         "sending SIGTERM to process 393 uid 0 \"hog\": badness 883, VmRSS 51 MiB",
-        "SIGTERM",
+        Signal::Term,
         393,
-        "hog",
-        883,
-        51
+        "hog"
     )]
     #[case::v1_8(
         "sending SIGKILL to process 517 uid 0 \"hog\": oom_score 884, VmRSS 51 MiB, cmdline \"/usr/local/bin/hog 50 0 100\"",
-        "SIGKILL",
+        Signal::Kill,
         517,
-        "hog",
-        884,
-        51
+        "hog"
     )]
     #[case::v1_9(
         "sending SIGTERM to process 9 uid 1000 \"a b\": oom_score -3, oom_score_adj -300, VmRSS 7 MiB, cmdline \"x\"",
-        "SIGTERM", 9, "a b", -3, 7
+        Signal::Term,
+        9,
+        "a b"
     )]
     #[case::a_name_that_imitates_a_line(
         "sending SIGTERM to process 9 uid 0 \"a\" uid 1 \"b\": badness 1, VmRSS 2 MiB",
-        "SIGTERM",
+        Signal::Term,
         9,
-        "a\" uid 1 \"b",
-        1,
-        2
+        "a\" uid 1 \"b"
     )]
-    fn each_version_is_read(
+    fn each_version_names_signal_and_process(
         #[case] line: &str,
-        #[case] signal: &str,
+        #[case] signal: Signal,
         #[case] pid: u32,
         #[case] comm: &str,
-        #[case] score: i64,
-        #[case] rss_mib: i64,
     ) {
-        let expected = Selection { signal: signal.into(), pid, comm: comm.into(), score, rss_mib };
-        assert_eq!(selection(line), Some(expected));
+        assert_eq!(says(line), Some(Says::Signals { signal, pid, comm }));
     }
 
     #[rstest]
     #[case("mem avail:  1810 of  1943 MiB (93.15%), swap free:    0 of    0 MiB ( 0.00%)")]
     #[case("low memory! at or below SIGTERM limits: mem 99.00%, swap 100.00%")]
     #[case("sending SIGTERM when mem <= 10.00% and swap <= 10.00%,")]
+    #[case("sending SIGTERM to process 9 uid 0 \"a\": badness of many, VmRSS 2 MiB")]
     #[case("process 9 exited after 0.3 seconds")]
     fn other_lines_choose_nobody(#[case] line: &str) {
-        assert_eq!(selection(line), None);
+        assert_eq!(says(line), None);
     }
 
     #[rstest]
@@ -155,13 +138,13 @@ mod tests {
     }
 
     #[rstest]
-    #[case("low memory! at or below SIGTERM limits: mem 99.00%, swap 100.00%", Some(("SIGTERM", 99.0, 100.0)))]
-    #[case("low memory! at or below SIGKILL limits: mem  1.00%, swap  5.50%", Some(("SIGKILL", 1.0, 5.5)))]
+    #[case("low memory! at or below SIGTERM limits: mem 99.00%, swap 100.00%", Some((Signal::Term, 99.0, 100.0)))]
+    #[case("low memory! at or below SIGKILL limits: mem  1.00%, swap  5.50%", Some((Signal::Kill, 1.0, 5.5)))]
     #[case("low memory! at or below SIGTERM limits: mem 99.00%", None)]
     #[case("sending SIGTERM when mem <= 99.00% and swap <= 100.00%,", None)]
-    fn the_crossed_threshold_is_read(#[case] line: &str, #[case] expected: Option<(&str, f64, f64)>) {
-        let expected = expected
-            .map(|(signal, memory, swap)| Crossed { signal: signal.into(), limit: Left { memory, swap } });
+    fn the_crossed_threshold_is_read(#[case] line: &str, #[case] expected: Option<(Signal, f64, f64)>) {
+        let expected =
+            expected.map(|(signal, memory, swap)| Crossed { signal, limit: Left { memory, swap } });
         assert_eq!(crossed(line), expected);
     }
 }

@@ -1,10 +1,23 @@
-//! What systemd-oomd says of itself: the text that `oomctl` prints → which cgroups it watches, and whether it is armed.
+//! systemd-oomd: its log, and the text that `oomctl` prints → which cgroups it watches, and whether it is armed.
 //!
 //! The text is made for people and differs between versions (252 lists no durations, 257 puts a comma after `Used`);
 //! only the headings, `Path:` and `Dry Run:` are read, which both have.
 
-/// Its unit, under whose name its cgroup is sampled.
-pub const UNIT: &str = "systemd-oomd.service";
+use reports::outcome::Killer;
+
+use super::{Daemon, Says, Victims, Voice};
+use crate::notation::signal::Signal;
+
+/// systemd-oomd.
+pub const DAEMON: Daemon = Daemon {
+    killer: Killer::SystemdOomd,
+    witness: "oomd",
+    unit: "systemd-oomd.service",
+    voice: Voice::Systemd,
+    victims: Victims::MarkedCgroup,
+    signals: &[Signal::Kill],
+    says,
+};
 
 /// The dump of a running systemd-oomd.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,10 +54,10 @@ pub fn parse(text: &str) -> Dump {
     dump
 }
 
-/// The cgroup that a log line says was killed: `Killed PATH due to …`.
-#[must_use]
-pub fn killed(line: &str) -> Option<&str> {
-    line.strip_prefix("Killed ")?.split(" due to ").next().filter(|path| path.starts_with('/'))
+/// `Killed PATH due to …`.
+fn says(line: &str) -> Option<Says<'_>> {
+    let cgroup = line.strip_prefix("Killed ")?.split(" due to ").next()?;
+    cgroup.starts_with('/').then_some(Says::Killed { cgroup })
 }
 
 #[cfg(test)]
@@ -85,6 +98,6 @@ mod tests {
     #[case("Considered 1 cgroups for killing", None)]
     #[case("Killed process 12", None)]
     fn a_kill_names_its_cgroup(#[case] line: &str, #[case] path: Option<&str>) {
-        assert_eq!(killed(line), path);
+        assert_eq!(says(line), path.map(|cgroup| Says::Killed { cgroup }));
     }
 }

@@ -1,0 +1,66 @@
+//! The signals that end a process ↔ their names.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::reading::{Word, word};
+
+/// A signal that ends a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each is the signal of that name, see signal(7)")]
+pub enum Signal {
+    #[serde(rename = "SIGHUP")]
+    Hup,
+    #[serde(rename = "SIGINT")]
+    Int,
+    #[serde(rename = "SIGABRT")]
+    Abrt,
+    #[serde(rename = "SIGBUS")]
+    Bus,
+    #[serde(rename = "SIGKILL")]
+    Kill,
+    #[serde(rename = "SIGSEGV")]
+    Segv,
+    #[serde(rename = "SIGTERM")]
+    Term,
+}
+
+impl Signal {
+    /// Each of them.
+    pub const ALL: [Self; 7] =
+        [Self::Hup, Self::Int, Self::Abrt, Self::Bus, Self::Kill, Self::Segv, Self::Term];
+
+    /// The number on Linux.
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        match self {
+            Self::Hup => 1,
+            Self::Int => 2,
+            Self::Abrt => 6,
+            Self::Bus => 7,
+            Self::Kill => 9,
+            Self::Segv => 11,
+            Self::Term => 15,
+        }
+    }
+}
+
+impl Word for Signal {
+    const EXPECTING: &'static str = "a signal";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("SIGHUP", Self::Hup),
+        ("SIGINT", Self::Int),
+        ("SIGABRT", Self::Abrt),
+        ("SIGBUS", Self::Bus),
+        ("SIGKILL", Self::Kill),
+        ("SIGSEGV", Self::Segv),
+        ("SIGTERM", Self::Term),
+    ];
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(word(*self))
+    }
+}
