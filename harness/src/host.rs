@@ -7,10 +7,12 @@ mod cgroup2;
 mod disk;
 mod swaps;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
 
+use reports::outcome::Killer;
 use serde::{Deserialize, Serialize};
 
 pub use cgroup2::{Cgroup2, Hierarchy};
@@ -18,6 +20,7 @@ pub use disk::Disk;
 pub use swaps::SwapDevice;
 
 use crate::kernfile::{keyed, number};
+use crate::killer::{self, Daemon};
 use crate::procfs;
 use crate::psi;
 use crate::systemd::Manager;
@@ -77,10 +80,8 @@ pub struct HostFacts {
     pub dmesg_restrict: Option<u64>,
     /// Whether this process may read `/dev/kmsg`.
     pub kmsg_readable: Option<bool>,
-    /// Whether systemd-oomd runs, when systemd was asked.
-    pub systemd_oomd_active: Option<bool>,
-    /// Whether earlyoom runs, when systemd was asked.
-    pub earlyoom_active: Option<bool>,
+    /// Whether each OOM killer in user space runs, as far as systemd was asked and answered.
+    pub killers: BTreeMap<Killer, bool>,
 }
 
 /// The facts about this machine; those that only systemd knows when `manager` is there to ask.
@@ -89,9 +90,8 @@ pub fn probe(manager: Option<&dyn Manager>) -> HostFacts {
     facts.data_disk = disk::holding(Path::new(DATA));
     if let Some(manager) = manager {
         facts.systemd_version = manager.version().ok();
-        let active = |unit| manager.unit(unit).ok().map(|unit| unit.is_active());
-        facts.systemd_oomd_active = active(crate::killer::oomd::DAEMON.unit);
-        facts.earlyoom_active = active(crate::killer::earlyoom::DAEMON.unit);
+        let active = |daemon: &Daemon| Some((daemon.killer, manager.unit(daemon.unit).ok()?.is_active()));
+        facts.killers = killer::ALL.into_iter().filter_map(active).collect();
     }
     facts
 }
@@ -130,8 +130,7 @@ pub fn probe_below(root: &Path) -> HostFacts {
         overcommit_memory: sysctl("vm/overcommit_memory"),
         dmesg_restrict: sysctl("kernel/dmesg_restrict"),
         kmsg_readable: may_read(&root.join("dev/kmsg")),
-        systemd_oomd_active: None,
-        earlyoom_active: None,
+        killers: BTreeMap::new(),
     }
 }
 
@@ -305,8 +304,7 @@ mod tests {
           "overcommit_memory": 1,
           "dmesg_restrict": 1,
           "kmsg_readable": true,
-          "systemd_oomd_active": null,
-          "earlyoom_active": null
+          "killers": {}
         }
         "#);
         let text = serde_json::to_string(&facts).expect("json");
@@ -340,7 +338,7 @@ mod tests {
         });
         let facts = probe(Some(&fake));
         assert_eq!(facts.systemd_version, Some(257));
-        assert_eq!((facts.earlyoom_active, facts.systemd_oomd_active), (Some(true), Some(false)));
-        assert_eq!(probe(None).earlyoom_active, None);
+        assert_eq!(facts.killers, [(Killer::SystemdOomd, false), (Killer::Earlyoom, true)].into());
+        assert_eq!(probe(None).killers, BTreeMap::new());
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod argv;
 mod caps;
 pub mod claim;
 mod claims;
+mod daemons;
 mod place;
 mod print;
 mod resolve;
@@ -16,6 +17,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use claim::{BoundKind, Expectation, Unit};
+pub use daemons::{PlannedDaemon, Start};
 pub use place::{Expected, Parent, Place};
 pub use print::print;
 pub use resolve::plan;
@@ -128,7 +130,7 @@ pub struct Plan {
     /// The claims.
     pub expectations: Vec<Expectation>,
     /// The userspace OOM killers that are followed.
-    pub daemons: PlannedDaemons,
+    pub daemons: Vec<PlannedDaemon>,
     /// When the run is stopped for the machine's sake.
     pub watchdog: Watchdog,
 }
@@ -144,10 +146,11 @@ impl Plan {
             properties.iter().find(|property| property.name == "MemoryMax")?.value.as_u64()
         };
         let scopes = self.actors.iter().filter_map(|actor| max(&actor.properties));
-        let earlyoom = self.daemons.earlyoom.iter().filter_map(|earlyoom| max(&earlyoom.properties));
+        let started = self.daemons.iter().filter_map(|daemon| daemon.start.as_ref());
+        let daemons = started.filter_map(|start| max(&start.properties));
         let logins = self.protect.answers.iter().filter(|answer| answer.question == Question::SshLogin);
         let logins = logins.map(|_| caps::LOGIN);
-        Some(outer.chain(scopes).chain(earlyoom).chain(logins).fold(inside, u64::saturating_add))
+        Some(outer.chain(scopes).chain(daemons).chain(logins).fold(inside, u64::saturating_add))
     }
 
     /// The most that the run puts on the disk, bytes: files of writers, readers and balloons, and cold copies of programs.
@@ -314,44 +317,6 @@ impl PlannedAnswer {
     pub fn name(&self) -> &str {
         if self.address.port() == 22 { "sshd" } else { &self.target }
     }
-}
-
-/// The userspace OOM killers that are followed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PlannedDaemons {
-    /// Whether the machine runs systemd-oomd, or a claim speaks of it.
-    pub oomd: bool,
-    /// Whether the machine runs an earlyoom of its own.
-    pub machine_earlyoom: bool,
-    /// The scenario's own earlyoom.
-    pub earlyoom: Option<PlannedEarlyoom>,
-}
-
-impl PlannedDaemons {
-    /// Whether an earlyoom runs, the machine's or the scenario's.
-    #[must_use]
-    pub fn any_earlyoom(&self) -> bool {
-        self.machine_earlyoom || self.earlyoom.is_some()
-    }
-}
-
-/// An earlyoom that the run starts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PlannedEarlyoom {
-    /// Unit name.
-    pub unit: String,
-    /// Its slice.
-    pub slice: String,
-    /// Its cgroup, from the root.
-    pub cgroup: String,
-    /// Its deadline.
-    pub properties: Vec<Property>,
-    /// Program and arguments.
-    pub argv: Vec<String>,
-    /// When it starts.
-    pub release: Moment,
-    /// When it is stopped again after its start, µs.
-    pub for_us: Option<u64>,
 }
 
 /// When the stress counts as arrived.

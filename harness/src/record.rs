@@ -7,6 +7,7 @@
 pub mod case_id;
 pub mod event;
 pub(crate) mod load;
+mod older;
 pub mod samples;
 pub mod store;
 

@@ -5,6 +5,8 @@
 
 use std::path::Path;
 
+use reports::outcome::Killer;
+
 pub mod actor;
 pub mod cgroup;
 pub mod earlyoom;
@@ -175,6 +177,12 @@ impl Scenario {
         changed.hold = twin.hold.unwrap_or(self.hold);
         changed.requires = self.requires.merged(&twin.requires);
         Ok(changed)
+    }
+
+    /// The killer of that kind that the run starts, if any.
+    #[must_use]
+    pub fn own_killer(&self, killer: Killer) -> Option<&Earlyoom> {
+        self.earlyoom.as_ref().filter(|_| killer == Killer::Earlyoom)
     }
 
     /// `ID`, or `ID/TWIN` for a twin.

@@ -89,7 +89,7 @@ impl fmt::Display for Verdict {
 }
 
 /// Who or what ended a process, once independent witnesses agree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Killer {
     /// The kernel, because a memory cgroup was at its limit (`CONSTRAINT_MEMCG`).

@@ -295,7 +295,9 @@ mod tests {
         let lengths = Lengths { events: events.len() as u64, samples: samples.len() as u64, kernel_log: 4 };
         let mut bytes = Vec::new();
         let mut send = |kind, content: &[u8]| frame::send(&mut bytes, kind, content).expect("sent");
-        send(Kind::Head, &saved("record.json"));
+        let saved = Path::new(env!("CARGO_MANIFEST_DIR")).join(SAVED);
+        let head = Record::load(&saved).expect("a saved record").head;
+        send(Kind::Head, &serde_json::to_vec(&head).expect("json"));
         let lines: Vec<&[u8]> = events.split_inclusive(|byte| *byte == b'\n').collect();
         let rows = samples.len() / (lines.len() / 2);
         for (events, samples) in lines.chunks(2).zip(samples.chunks(rows)) {

@@ -1,9 +1,8 @@
 //! What the OOM killers in user space said in a run, and whether their silence says anything.
 
-use reports::outcome::Killer;
-
 use super::View;
 use crate::killer::{Daemon, Says};
+use crate::plan::Start;
 use crate::record::Event;
 
 /// A line of a killer that means something.
@@ -43,11 +42,8 @@ impl<'a> View<'a> {
         let units = self.units_of(daemon);
         if units.is_empty() {
             let host = self.record.head.host.as_ref();
-            let active = host.and_then(|host| match daemon.killer {
-                Killer::SystemdOomd => host.systemd_oomd_active,
-                _ => host.earlyoom_active,
-            });
-            return active.is_none().then(|| format!("whether {} runs could not be learnt", daemon.killer));
+            let asked = host.is_some_and(|host| host.killers.contains_key(&daemon.killer));
+            return (!asked).then(|| format!("whether {} runs could not be learnt", daemon.killer));
         }
         // Read up to a mark of the harness's own: only then does silence say something.
         if self.find(|event| matches!(event, Event::DaemonLogRead { .. }).then_some(())).is_none() {
@@ -67,11 +63,8 @@ impl<'a> View<'a> {
 
     /// The units under which a daemon runs in this run, and whether it must still run when the stress is over.
     fn units_of(&self, daemon: &Daemon) -> Vec<(&'a str, bool)> {
-        let daemons = &self.plan.daemons;
-        let own = daemons.earlyoom.as_ref().map(|own| (own.unit.as_str(), own.for_us.is_none()));
-        match daemon.killer {
-            Killer::SystemdOomd => daemons.oomd.then_some((daemon.unit, true)).into_iter().collect(),
-            _ => daemons.machine_earlyoom.then_some((daemon.unit, true)).into_iter().chain(own).collect(),
-        }
+        let units = self.plan.daemons.iter().filter(|planned| planned.killer == daemon.killer);
+        let lasts = |start: &Option<Start>| start.as_ref().is_none_or(|start| start.for_us.is_none());
+        units.map(|planned| (planned.unit.as_str(), lasts(&planned.start))).collect()
     }
 }

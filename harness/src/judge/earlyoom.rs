@@ -25,7 +25,9 @@ fn choice(line: &str) -> Option<Choice<'_>> {
 
 pub(super) fn judge(view: &View<'_>, id: &str, claim: &EarlyoomClaim) -> Finding {
     // The run's own, where it has one: the machine's does not speak for it.
-    let own = view.plan.daemons.earlyoom.as_ref().map(|own| own.unit.as_str());
+    let mut planned = view.plan.daemons.iter();
+    let own = planned.find(|planned| planned.killer == DAEMON.killer && planned.start.is_some());
+    let own = own.map(|own| own.unit.as_str());
     let speaks = |unit: Option<&str>| own.is_none() || unit.is_none() || unit == own;
     let lines = view.lines_of(&DAEMON).into_iter();
     let lines: Vec<&str> = lines.filter(|(unit, _)| speaks(*unit)).map(|(_, line)| line).collect();

@@ -2,7 +2,6 @@
 
 use crate::notation::span::Span;
 use crate::scenario::actor::{Actor, Balloon, HugePages, MemoryKind, Pages, Profile, Role, Text};
-use crate::scenario::earlyoom::Earlyoom;
 
 /// Program name and arguments. `total` and `low` are the balloon's resolved sizes, bytes.
 pub(super) fn argv(actor: &Actor, deadline: Span, total: Option<u64>, low: Option<u64>) -> Vec<String> {
@@ -59,22 +58,6 @@ pub(crate) fn filled(argv: &[String], status: &str, data: &str) -> Vec<String> {
     argv.iter().map(|word| word.replace("{status}", status).replace("{data}", data)).collect()
 }
 
-/// The command line of the scenario's own earlyoom. Reports every hour only: a periodic line is no evidence.
-pub(super) fn earlyoom_argv(earlyoom: &Earlyoom) -> Vec<String> {
-    let mut words = Words(vec!["/usr/bin/earlyoom".into()]);
-    words.pair("-r", "3600".into());
-    words.flag("--dryrun", earlyoom.dry_run);
-    words.pair("-m", format!("{},{}", earlyoom.term_memory, earlyoom.kill_memory));
-    words.pair("-s", format!("{},{}", earlyoom.term_swap, earlyoom.kill_swap));
-    if let Some(prefer) = &earlyoom.prefer {
-        words.pair("--prefer", prefer.clone());
-    }
-    if let Some(avoid) = &earlyoom.avoid {
-        words.pair("--avoid", avoid.clone());
-    }
-    words.0
-}
-
 fn millis(span: Span) -> u64 {
     span.0.div_ceil(1000)
 }
@@ -89,12 +72,6 @@ impl Words {
     /// With `=`, so that a value such as -1000 is never taken for an option.
     fn option(&mut self, name: &str, value: impl std::fmt::Display) {
         self.0.push(format!("{name}={value}"));
-    }
-
-    /// Name and value as two words, for programs that take short options.
-    fn pair(&mut self, name: &str, value: String) {
-        self.0.push(name.to_owned());
-        self.0.push(value);
     }
 
     fn maybe(&mut self, name: &str, value: Option<u64>) {

@@ -25,8 +25,6 @@ const PROCESS: u64 = 1 << 20;
 const THREAD: u64 = 64 << 10;
 /// The least cap there is.
 const PAGE: u64 = 4096;
-/// What the scenario's own earlyoom may use: it locks all it maps.
-pub(super) const EARLYOOM: u64 = 64 << 20;
 /// What a fresh login over ssh takes at both its ends: processes that no unit of the run holds.
 pub(super) const LOGIN: u64 = 16 << 20;
 

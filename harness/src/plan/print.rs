@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use super::argv::filled;
 use super::{
-    Moment, Place, Plan, PlannedActor, PlannedEarlyoom, PlannedProtect, PlannedUnit, Release, UnitKind,
+    Moment, Place, Plan, PlannedActor, PlannedDaemon, PlannedProtect, PlannedUnit, Release, Start, UnitKind,
 };
 
 /// Renders a plan.
@@ -57,14 +57,14 @@ fn write_plan(out: &mut String, plan: &Plan) -> std::fmt::Result {
     for actor in &plan.actors {
         write_actor(out, plan, actor)?;
     }
-    let earlyoom = plan.daemons.earlyoom.as_ref();
-    if let Some(earlyoom) = earlyoom {
-        write_earlyoom(out, earlyoom)?;
+    let started = || plan.daemons.iter().filter_map(|daemon| Some((daemon, daemon.start.as_ref()?)));
+    for (daemon, start) in started() {
+        write_daemon(out, daemon, start)?;
     }
     write_protected(out, &plan.protect)?;
     writeln!(out, "\n# undo, also after a kill -9 (bulkhead recover)")?;
-    if let Some(earlyoom) = earlyoom {
-        writeln!(out, "{}", command::stop(&earlyoom.unit))?;
+    for (daemon, _) in started() {
+        writeln!(out, "{}", command::stop(&daemon.unit))?;
     }
     for actor in plan.actors.iter().rev() {
         writeln!(out, "{}", command::stop(&actor.unit))?;
@@ -110,15 +110,15 @@ fn write_actor(out: &mut String, plan: &Plan, actor: &PlannedActor) -> std::fmt:
     writeln!(out, "{line}")
 }
 
-fn write_earlyoom(out: &mut String, earlyoom: &PlannedEarlyoom) -> std::fmt::Result {
-    let moment = match earlyoom.release {
+fn write_daemon(out: &mut String, daemon: &PlannedDaemon, start: &Start) -> std::fmt::Result {
+    let moment = match start.release {
         Moment::Baseline => "with the baseline",
         Moment::Stress => "with the stress",
         Moment::Hold => "when the stress has arrived",
     };
-    let long = earlyoom.for_us.map(|us| format!(", for {}", seconds(us))).unwrap_or_default();
-    writeln!(out, "\n# earlyoom: started {moment}{long}")?;
-    let line = command::service(&earlyoom.unit, &earlyoom.slice, &earlyoom.argv, &earlyoom.properties);
+    let long = start.for_us.map(|us| format!(", for {}", seconds(us))).unwrap_or_default();
+    writeln!(out, "\n# {}: started {moment}{long}", daemon.killer)?;
+    let line = command::service(&daemon.unit, &start.slice, &start.argv, &start.properties);
     writeln!(out, "{line}")
 }
 

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::argv::{argv, earlyoom_argv};
-use super::caps::{self, Caps, page_rounded};
+use super::argv::argv;
+use super::caps::{Caps, page_rounded};
 use super::claims;
+use super::daemons;
 use super::{
-    Expected, Place, Plan, PlanError, PlannedActor, PlannedAnswer, PlannedDaemons, PlannedEarlyoom,
-    PlannedProtect, PlannedRequires, PlannedUnit, Question, Release, UnitKind, Watchdog, Watched,
+    Expected, Place, Plan, PlanError, PlannedActor, PlannedAnswer, PlannedProtect, PlannedRequires,
+    PlannedUnit, Question, Release, UnitKind, Watchdog, Watched,
 };
 use crate::host::HostFacts;
-use crate::killer::oomd::DAEMON as OOMD;
 use crate::notation::bytes::Bytes;
 use crate::notation::limit::Limit;
 use crate::notation::percent::Percent;
@@ -18,7 +18,6 @@ use crate::notation::span::Span;
 use crate::scenario::Scenario;
 use crate::scenario::actor::{self, Actor, Role};
 use crate::scenario::cgroup::{self, Cgroup, Parent};
-use crate::scenario::expectation::Claim;
 use crate::scenario::property::{self, DbusValue, PropertyName};
 use crate::scenario::protect::AnswerTarget;
 use crate::scenario::safety::Safety;
@@ -49,7 +48,7 @@ pub fn plan(scenario: &Scenario, twin: Option<&str>, host: &HostFacts, run: &str
     let slice = resolver.slice();
     let outer = resolver.outer()?;
     let mut watched = resolver.watched(&slice, &outer, &cgroups, &actors);
-    watched.extend(oomd_at_work(scenario, host)?);
+    watched.extend(daemons::at_work(scenario, host)?);
     Ok(Plan {
         run: run.to_owned(),
         scenario: scenario.id.to_string(),
@@ -72,7 +71,7 @@ pub fn plan(scenario: &Scenario, twin: Option<&str>, host: &HostFacts, run: &str
         actors,
         watched,
         protect: protect(scenario),
-        daemons: daemons(scenario, host, run)?,
+        daemons: daemons::followed(scenario, host, run)?,
         watchdog: watchdog(scenario.safety, memory),
     })
 }
@@ -98,47 +97,6 @@ fn protect(scenario: &Scenario) -> PlannedProtect {
             })
             .collect(),
     }
-}
-
-/// The daemons whose word is evidence: those that run, those that a claim speaks of, and the scenario's own earlyoom.
-fn daemons(scenario: &Scenario, host: &HostFacts, run: &str) -> Result<PlannedDaemons, PlanError> {
-    const SLICE: &str = "system.slice";
-    let earlyoom = match &scenario.earlyoom {
-        None => None,
-        Some(earlyoom) => {
-            let unit = format!("bulkhead-{run}-earlyoom.service");
-            Some(PlannedEarlyoom {
-                cgroup: below(SLICE, &unit)?,
-                unit,
-                slice: SLICE.into(),
-                properties: vec![
-                    Property::new("RuntimeMaxUSec", scenario.deadline.0),
-                    Property::new("MemoryMax", caps::EARLYOOM),
-                    // As distributions ship it: the killer must be able to act when memory is gone.
-                    Property::new("OOMScoreAdjust", -100_i32),
-                ],
-                argv: earlyoom_argv(earlyoom),
-                release: earlyoom.release,
-                for_us: earlyoom.duration.map(|span| span.0),
-            })
-        }
-    };
-    Ok(PlannedDaemons {
-        oomd: claims_oomd(scenario) || host.systemd_oomd_active == Some(true),
-        machine_earlyoom: host.earlyoom_active == Some(true),
-        earlyoom,
-    })
-}
-
-/// Whether a claim speaks of systemd-oomd.
-fn claims_oomd(scenario: &Scenario) -> bool {
-    scenario.expects.iter().any(|expect| matches!(expect.claim, Claim::Oomd(_)))
-}
-
-/// The cgroup of a systemd-oomd that a claim speaks of: it uses the CPU for as long as it does its work.
-fn oomd_at_work(scenario: &Scenario, host: &HostFacts) -> Result<Option<Watched>, PlanError> {
-    let watched = || Ok(Watched { subject: OOMD.unit.into(), cgroup: below("system.slice", OOMD.unit)? });
-    (claims_oomd(scenario) && host.systemd_oomd_active == Some(true)).then(watched).transpose()
 }
 
 /// Floors and ceilings by what the scenario may do. A destructive one runs on a disposable machine only: there is
@@ -475,7 +433,7 @@ fn cgroup_of_slice(unit: &str) -> Result<String, PlanError> {
     Ok(path.as_str().to_owned())
 }
 
-fn below(slice: &str, unit: &str) -> Result<String, PlanError> {
+pub(super) fn below(slice: &str, unit: &str) -> Result<String, PlanError> {
     Ok(format!("{}/{unit}", cgroup_of_slice(slice)?.trim_end_matches('/')))
 }
 

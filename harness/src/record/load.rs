@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use super::store::{EVENTS, HEAD, SAMPLES, StoreError};
-use super::{CaseId, Head, Record, SCHEMA, Samples, Stamped};
+use super::{CaseId, Head, Record, SCHEMA, Samples, Stamped, older};
 
 /// What is read of a file at most: a record may come from anywhere, and a damaged or forged one must not cost gigabytes.
 pub(crate) struct Bounds {
@@ -97,11 +97,12 @@ fn load_head(path: &Path) -> Result<Head, StoreError> {
         line: source.line().max(1),
         source,
     };
-    let value: serde_json::Value = serde_json::from_slice(&text).map_err(json)?;
+    let mut value: serde_json::Value = serde_json::from_slice(&text).map_err(json)?;
     let found = value["schema"].as_u64().unwrap_or(0);
     if found != u64::from(SCHEMA) {
         return Err(StoreError::Version { path: path.to_owned(), found });
     }
+    older::convert(&mut value);
     serde_json::from_value(value).map_err(json)
 }
 

@@ -1,4 +1,4 @@
-//! The userspace OOM killers of a run: what systemd-oomd and earlyoom log and dump, and an earlyoom of the scenario's own.
+//! The OOM killers in user space: what they log and dump in a run, and those that the scenario brings itself.
 //!
 //! The journal and `oomctl` are asked before and after the stress, never in it: they are processes that need memory.
 
@@ -14,8 +14,8 @@ use super::recorder::{Recorder, chain};
 use super::undo::Undo;
 use crate::deadline;
 use crate::journal::{Journal, Reading, Stretch};
-use crate::killer::{Daemon, earlyoom, oomd};
-use crate::plan::{Moment, Plan, PlannedEarlyoom};
+use crate::killer::{self, Daemon, oomd};
+use crate::plan::{Moment, Plan, PlannedDaemon};
 use crate::record::Event;
 use crate::record::event::When;
 use crate::systemd::Manager;
@@ -28,8 +28,6 @@ const DUMP_WITHIN: Duration = Duration::from_secs(5);
 pub struct Daemons {
     stretch: Option<Stretch>,
     followed: Vec<Followed>,
-    oomd: bool,
-    earlyoom: Option<Started>,
     /// What has been told of units that cannot be heard.
     told: BTreeSet<(String, String)>,
 }
@@ -38,13 +36,7 @@ pub struct Daemons {
 #[derive(Debug)]
 struct Followed {
     daemon: &'static Daemon,
-    unit: String,
-}
-
-/// An earlyoom of the scenario's own.
-#[derive(Debug)]
-struct Started {
-    plan: PlannedEarlyoom,
+    plan: PlannedDaemon,
     started_us: Option<u64>,
     stopped: bool,
 }
@@ -53,27 +45,22 @@ impl Daemons {
     /// Begins to follow: the journal from here on is read afterwards.
     #[must_use]
     pub fn begin(plan: &Plan, journal: &Journal, recorder: &Recorder) -> Self {
-        let mut followed = Vec::new();
-        if plan.daemons.oomd {
-            followed.push(Followed { daemon: &oomd::DAEMON, unit: oomd::DAEMON.unit.to_owned() });
-        }
-        let own = plan.daemons.earlyoom.clone();
-        let machine = plan.daemons.machine_earlyoom.then(|| earlyoom::DAEMON.unit.to_owned());
-        for unit in machine.into_iter().chain(own.iter().map(|own| own.unit.clone())) {
-            followed.push(Followed { daemon: &earlyoom::DAEMON, unit });
-        }
+        let follow = |plan: &PlannedDaemon| {
+            let daemon = killer::daemon(plan.killer)?;
+            Some(Followed { daemon, plan: plan.clone(), started_us: None, stopped: false })
+        };
+        let followed: Vec<Followed> = plan.daemons.iter().filter_map(follow).collect();
         let stretch = if followed.is_empty() {
             None
         } else {
             journal.begin(&plan.run).map_err(|error| recorder.trouble("journal", &error)).ok()
         };
-        let earlyoom = own.map(|plan| Started { plan, started_us: None, stopped: false });
-        Self { stretch, followed, oomd: plan.daemons.oomd, earlyoom, told: BTreeSet::new() }
+        Self { stretch, followed, told: BTreeSet::new() }
     }
 
     /// Records which of the running daemons cannot be heard, each reason once.
     fn listen(&mut self, systemd: &dyn Manager, recorder: &Recorder) {
-        for Followed { unit, daemon } in &self.followed {
+        for Followed { daemon, plan: PlannedDaemon { unit, .. }, .. } in &self.followed {
             // One that does not run is not asked: `systemctl service-log-level` would start it.
             let why = match systemd.unit(unit) {
                 Ok(state) if state.is_active() => hearing::muted(unit, daemon.voice, systemd),
@@ -86,7 +73,7 @@ impl Daemons {
 
     /// Records what systemd-oomd says it watches.
     pub fn dump(&self, recorder: &Recorder) {
-        if !self.oomd {
+        if !self.followed.iter().any(|followed| followed.daemon.killer == oomd::DAEMON.killer) {
             return;
         }
         match deadline::output(&mut Command::new("oomctl"), DUMP_WITHIN) {
@@ -102,40 +89,43 @@ impl Daemons {
         }
     }
 
-    /// Starts the scenario's earlyoom when its moment has come.
+    /// Starts those of the scenario's own whose moment has come.
     pub fn reach(&mut self, moment: Moment, systemd: &dyn Manager, undo: &mut Undo, recorder: &Recorder) {
-        let Some(started) = &mut self.earlyoom else { return };
-        if started.plan.release != moment || started.started_us.is_some() {
-            return;
-        }
-        started.started_us = Some(now_us());
-        let plan = &started.plan;
-        let properties = match undo.before_unit(&plan.unit, &plan.slice, &plan.properties, systemd) {
-            Ok(properties) => properties,
-            Err(error) => return recorder.trouble(&plan.unit, &error),
-        };
-        match systemd.start_service(&plan.unit, &plan.slice, &plan.argv, &[], &properties) {
-            Ok(()) => {
-                recorder.record(Event::UnitStarted { unit: plan.unit.clone(), cgroup: plan.cgroup.clone() });
-                readings::unit(&plan.unit, systemd, recorder, When::Before);
-                let why = hearing::muted(&plan.unit, earlyoom::DAEMON.voice, systemd);
-                tell(&mut self.told, &plan.unit, why, recorder);
+        for Followed { daemon, plan, started_us, .. } in &mut self.followed {
+            let Some(start) = plan.start.as_ref().filter(|start| start.release == moment) else { continue };
+            if started_us.is_some() {
+                continue;
             }
-            Err(error) => recorder.trouble(&plan.unit, &error),
+            *started_us = Some(now_us());
+            let unit = &plan.unit;
+            let properties = match undo.before_unit(unit, &start.slice, &start.properties, systemd) {
+                Ok(properties) => properties,
+                Err(error) => {
+                    recorder.trouble(unit, &error);
+                    continue;
+                }
+            };
+            match systemd.start_service(unit, &start.slice, &start.argv, &[], &properties) {
+                Ok(()) => {
+                    recorder.record(Event::UnitStarted { unit: unit.clone(), cgroup: start.cgroup.clone() });
+                    readings::unit(unit, systemd, recorder, When::Before);
+                    tell(&mut self.told, unit, hearing::muted(unit, daemon.voice, systemd), recorder);
+                }
+                Err(error) => recorder.trouble(unit, &error),
+            }
         }
     }
 
-    /// Stops the scenario's earlyoom when its time is over.
+    /// Stops those of the scenario's own whose time is over.
     pub fn expire(&mut self, now_us: u64, systemd: &dyn Manager, recorder: &Recorder) {
-        let Some(started) = &mut self.earlyoom else { return };
-        let over = started
-            .started_us
-            .zip(started.plan.for_us)
-            .is_some_and(|(at, span)| now_us.saturating_sub(at) >= span);
-        if over && !started.stopped {
-            started.stopped = true;
-            if let Err(error) = systemd.stop(&started.plan.unit) {
-                recorder.trouble(&started.plan.unit, &error);
+        for Followed { plan, started_us, stopped, .. } in &mut self.followed {
+            let span = plan.start.as_ref().and_then(|start| start.for_us);
+            let over = started_us.zip(span).is_some_and(|(at, span)| now_us.saturating_sub(at) >= span);
+            if over && !*stopped {
+                *stopped = true;
+                if let Err(error) = systemd.stop(&plan.unit) {
+                    recorder.trouble(&plan.unit, &error);
+                }
             }
         }
     }
@@ -144,7 +134,7 @@ impl Daemons {
     pub fn collect(&mut self, systemd: &dyn Manager, recorder: &Recorder) {
         self.listen(systemd, recorder);
         let Some(stretch) = &self.stretch else { return };
-        let units: Vec<&str> = self.followed.iter().map(|followed| followed.unit.as_str()).collect();
+        let units: Vec<&str> = self.followed.iter().map(|followed| followed.plan.unit.as_str()).collect();
         match stretch.end(&units) {
             Ok(reading) => self.record(reading, recorder),
             Err(error) => recorder.record(Event::Trouble { step: "journal".into(), error: chain(&error) }),
@@ -152,7 +142,7 @@ impl Daemons {
     }
 
     fn record(&mut self, reading: Reading, recorder: &Recorder) {
-        for Followed { unit, .. } in &self.followed {
+        for Followed { plan: PlannedDaemon { unit, .. }, .. } in &self.followed {
             let dropped = reading.suppressed.iter().filter(|(of, _)| of == unit);
             let dropped = dropped.map(|(_, words)| format!("journald says: {words}"));
             let unread = (reading.unreadable > 0)
@@ -161,10 +151,10 @@ impl Daemons {
         }
         let mut lines = 0;
         for line in reading.lines {
-            if let Some(Followed { daemon, unit }) =
-                self.followed.iter().find(|followed| followed.unit == line.unit)
+            if let Some(Followed { daemon, plan, .. }) =
+                self.followed.iter().find(|followed| followed.plan.unit == line.unit)
             {
-                let (daemon, unit) = (daemon.killer.word().to_owned(), Some(unit.clone()));
+                let (daemon, unit) = (daemon.killer.word().to_owned(), Some(plan.unit.clone()));
                 recorder.record_at(line.at_us, Event::DaemonLine { daemon, unit, line: line.message });
                 lines += 1;
             }

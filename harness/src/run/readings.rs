@@ -8,7 +8,6 @@ use std::path::Path;
 use super::Paths;
 use super::recorder::Recorder;
 use crate::kernfile;
-use crate::killer::{earlyoom, oomd};
 use crate::plan::{Plan, PlannedUnit};
 use crate::record::Event;
 use crate::record::event::{ActorEnd, UnitState, When};
@@ -22,11 +21,11 @@ const INHERITED: [&str; 3] = ["memory.high", "memory.max", "memory.swap.max"];
 pub fn units(plan: &Plan, systemd: &dyn Manager, recorder: &Recorder, when: When) {
     let mut units: Vec<&str> = plan.protect.units.iter().map(String::as_str).collect();
     units.extend(plan.required.units.iter().map(String::as_str));
-    units.extend(Some(oomd::DAEMON.unit).filter(|_| plan.daemons.oomd));
-    units.extend(Some(earlyoom::DAEMON.unit).filter(|_| plan.daemons.machine_earlyoom));
+    let daemons = |own: bool| plan.daemons.iter().filter(move |daemon| daemon.start.is_some() == own);
+    units.extend(daemons(false).map(|daemon| daemon.unit.as_str()));
     if when == When::After {
         units.extend(plan.actors.iter().map(|actor| actor.unit.as_str()));
-        units.extend(plan.daemons.earlyoom.iter().map(|earlyoom| earlyoom.unit.as_str()));
+        units.extend(daemons(true).map(|daemon| daemon.unit.as_str()));
     }
     let mut seen = BTreeSet::new();
     for name in units.into_iter().filter(|name| seen.insert(*name)) {

@@ -1,7 +1,7 @@
 //! `[earlyoom]`: an earlyoom that the run starts with these settings, and ends.
 //!
-//! Settings are percents, as earlyoom's `-m` and `-s` take them. The command line and what a given version says on
-//! its output are not looked at here.
+//! Settings are percents, as earlyoom's `-m` and `-s` take them. What a given version says on its output is not looked
+//! at here.
 
 use std::ops::RangeInclusive;
 
@@ -63,6 +63,31 @@ impl Word for Moment {
     const EXPECTING: &'static str = "a moment of the run";
     const WORDS: &'static [(&'static str, Self)] =
         &[("baseline", Self::Baseline), ("stress", Self::Stress), ("hold", Self::Hold)];
+}
+
+impl Earlyoom {
+    /// What it may use, bytes: it locks all it maps.
+    #[must_use]
+    pub fn memory_max(&self) -> u64 {
+        64 << 20
+    }
+
+    /// Its command line. Reports every hour only: a periodic line is no evidence.
+    #[must_use]
+    pub fn argv(&self) -> Vec<String> {
+        let mut argv = vec!["/usr/bin/earlyoom".to_owned(), "-r".into(), "3600".into()];
+        argv.extend(self.dry_run.then(|| "--dryrun".to_owned()));
+        let pairs = [
+            ("-m", Some(format!("{},{}", self.term_memory, self.kill_memory))),
+            ("-s", Some(format!("{},{}", self.term_swap, self.kill_swap))),
+            ("--prefer", self.prefer.clone()),
+            ("--avoid", self.avoid.clone()),
+        ];
+        for (option, value) in pairs {
+            argv.extend(value.into_iter().flat_map(|value| [option.to_owned(), value]));
+        }
+        argv
+    }
 }
 
 impl FromTable for Earlyoom {

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use reports::outcome::Killer;
 use schemars::{Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +77,16 @@ impl Claim {
             Self::Oomd(_) => "oomd",
             Self::Earlyoom(_) => "earlyoom",
             Self::KillOrder(_) => "kill-order",
+        }
+    }
+
+    /// The OOM killer in user space whose own words the claim is about.
+    #[must_use]
+    pub const fn daemon(&self) -> Option<Killer> {
+        match self {
+            Self::Oomd(_) => Some(Killer::SystemdOomd),
+            Self::Earlyoom(_) => Some(Killer::Earlyoom),
+            _ => None,
         }
     }
 }

@@ -118,7 +118,7 @@ fn words_are_stored_as_they_are_written() {
     same::<actor::Pages>();
     same::<actor::HugePages>();
     same::<actor::Text>();
-    same::<reports::outcome::Killer>();
+    same::<Killer>();
     same::<earlyoom::Moment>();
     same::<expectation::Trigger>();
     same::<crate::notation::signal::Signal>();

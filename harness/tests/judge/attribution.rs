@@ -132,7 +132,7 @@ fn a_hog_killed_by_hand_fails() {
 fn a_sigkill_is_nobodys_while_a_daemon_that_was_not_heard_may_have_sent_it() {
     let mut run = Run::claiming(KILLED);
     run.hog_ends(Some(ActorEnd::Signalled(9)), "signal");
-    run.plan_mut().daemons.machine_earlyoom = true;
+    run.follows(Killer::Earlyoom);
     let judgement = run.judged();
     assert_eq!(hog(&judgement).killer, Killer::Unknown);
     assert_eq!(verdict_of(&judgement, "killed"), Verdict::Inconclusive);

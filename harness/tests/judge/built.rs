@@ -9,11 +9,11 @@ use harness::case::Case;
 use harness::host::HostFacts;
 use harness::judge::{Judgement, judge};
 use harness::kmsg::oom::{Constraint, OomEvent, Scope};
-use harness::plan::plan;
+use harness::plan::{PlannedDaemon, plan};
 use harness::record::event::{ActorEnd, ActorStatus, AnswerResult, EndReason, Mark, UnitState, When};
 use harness::record::{Event, GuestFacts, Record, Samples, Stamped};
 use harness::scenario::Scenario;
-use reports::outcome::Verdict;
+use reports::outcome::{Killer, Verdict};
 use reports::report::{Agreement, Finding, Kill};
 
 pub(crate) const MIB: u64 = 1 << 20;
@@ -101,8 +101,7 @@ impl Run {
             Scenario::parse("built.toml", text).unwrap_or_else(|invalid| panic!("{invalid}\n{text}"));
         let facts = HostFacts {
             memory_total: Some(2048 * MIB),
-            systemd_oomd_active: Some(false),
-            earlyoom_active: Some(false),
+            killers: [(Killer::SystemdOomd, false), (Killer::Earlyoom, false)].into(),
             ..HostFacts::default()
         };
         let case = Case { scenario: Arc::new(scenario), twin: twin.map(str::to_owned), run: 1 };
@@ -292,6 +291,12 @@ impl Run {
             accelerator: "tcg".into(),
             waited_percent: Some(percent),
         });
+    }
+
+    /// The machine runs this killer.
+    pub(crate) fn follows(&mut self, killer: Killer) {
+        let unit = harness::killer::daemon(killer).expect("a daemon").unit.to_owned();
+        self.plan_mut().daemons.push(PlannedDaemon { killer, unit, start: None });
     }
 
     /// A daemon that ran throughout, and whose log was read to its end.

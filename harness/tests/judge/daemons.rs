@@ -57,7 +57,7 @@ fn oomd_is_a_backstop_only_where_its_own_dump_says_so(#[case] dumps: Vec<String>
 
 /// The unit of the scenario's own earlyoom.
 fn own_earlyoom(run: &Run) -> String {
-    run.plan().daemons.earlyoom.as_ref().expect("an earlyoom").unit.clone()
+    run.plan().daemons.iter().find(|daemon| daemon.start.is_some()).expect("an earlyoom").unit.clone()
 }
 
 fn chose(signal: &str, pid: u32) -> String {

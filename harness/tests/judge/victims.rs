@@ -2,7 +2,7 @@
 
 use harness::kmsg::oom::Scope;
 use harness::record::Event;
-use reports::outcome::Verdict;
+use reports::outcome::{Killer, Verdict};
 use rstest::rstest;
 
 use crate::built::{HOG, Run, finding, verdict_of};
@@ -121,7 +121,7 @@ fn earlyoom_may_kill_only_the_allowed(#[case] pid: u32, #[case] dry: bool, #[cas
 #[case::heard_out(true, Verdict::Pass)]
 fn a_daemon_that_runs_must_be_heard_out(#[case] heard: bool, #[case] verdict: Verdict) {
     let mut run = Run::claiming(ONLY);
-    run.plan_mut().daemons.oomd = true;
+    run.follows(Killer::SystemdOomd);
     if heard {
         run.heard("systemd-oomd.service", 0);
     }

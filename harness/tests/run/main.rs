@@ -16,6 +16,7 @@ use harness::run::progress::Progress;
 use harness::scenario::Scenario;
 use harness::systemd::Manager;
 use machine::Machine;
+use reports::outcome::Killer;
 
 const SLICE: &str = "bulkhead-r00000000.slice";
 const WORK: &str = "bulkhead-r00000000-work.slice";
@@ -53,8 +54,7 @@ fn a_plan() -> Plan {
     let scenario = Scenario::parse("run.toml", SCENARIO).unwrap_or_else(|invalid| panic!("{invalid}"));
     let facts = HostFacts {
         memory_total: Some(4_096_000_000),
-        systemd_oomd_active: Some(false),
-        earlyoom_active: Some(false),
+        killers: [(Killer::SystemdOomd, false), (Killer::Earlyoom, false)].into(),
         ..HostFacts::default()
     };
     let mut plan = plan(&scenario, None, &facts, "r00000000").expect("a plan");

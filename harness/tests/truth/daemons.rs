@@ -133,7 +133,8 @@ pub(crate) const TABLE: &[Lie] = &[
         tale.drop(|stamped| matches!(&stamped.event, Event::DaemonLine { line, .. } if line.contains(&pid)));
     }),
     lie("an earlyoom that only would have killed", LIVE, NOT_PASS, |tale| {
-        let unit = tale.plan().daemons.earlyoom.as_ref().map(|own| own.unit.clone());
+        let own = tale.plan().daemons.iter().find(|daemon| daemon.start.is_some());
+        let unit = own.map(|own| own.unit.clone());
         let line = "dryrun mode enabled, will not kill anything".to_owned();
         tale.add(tale.mark(Mark::Baseline), Event::DaemonLine { daemon: "earlyoom".into(), unit, line });
     }),

@@ -3,8 +3,10 @@
 //! They work on the record as it is read, not on its bytes, so that they follow its format.
 
 use harness::kmsg::oom::{Constraint, OomEvent, Scope};
+use harness::plan::PlannedDaemon;
 use harness::record::event::{ActorEnd, AnswerResult, Mark, UnitState, When};
 use harness::record::{Event, Record, Stamped};
+use reports::outcome::Killer;
 
 /// A record of a real run, to be lied about.
 pub(crate) struct Tale {
@@ -50,6 +52,12 @@ impl Tale {
 
     pub(crate) fn plan_mut(&mut self) -> &mut harness::plan::Plan {
         self.record.head.plan.as_mut().expect("a plan")
+    }
+
+    /// The machine runs this killer, too.
+    pub(crate) fn follows(&mut self, killer: Killer) {
+        let unit = harness::killer::daemon(killer).expect("a daemon").unit.to_owned();
+        self.plan_mut().daemons.push(PlannedDaemon { killer, unit, start: None });
     }
 
     /// When an actor was seen to have ended.

@@ -3,6 +3,7 @@
 use harness::kmsg::oom::{OomEvent, Scope};
 use harness::record::Event;
 use harness::record::event::{ActorEnd, AnswerResult, EndReason, Mark, When};
+use reports::outcome::Killer;
 use reports::outcome::Verdict::{self, Aborted, Fail, Inconclusive, Pass};
 
 use crate::Lie;
@@ -270,11 +271,11 @@ pub(crate) const TABLE: &[Lie] = &[
     }),
     // A daemon's silence.
     lie("an earlyoom that was not heard", KILLED, OPEN, |tale| {
-        tale.plan_mut().daemons.machine_earlyoom = true;
+        tale.follows(Killer::Earlyoom);
         tale.drop(|stamped| matches!(stamped.event, Event::DaemonLogRead { .. }));
     }),
     lie("an oomd that does not log what it does", KILLED, OPEN, |tale| {
-        tale.plan_mut().daemons.oomd = true;
+        tale.follows(Killer::SystemdOomd);
         heard(tale, "systemd-oomd.service");
         let muted = Event::DaemonMuted { unit: "systemd-oomd.service".into(), why: "LogLevelMax=err".into() };
         tale.add(tale.mark(Mark::Settle) + 1, muted);
@@ -282,12 +283,12 @@ pub(crate) const TABLE: &[Lie] = &[
     lie("an oomd that stopped in the middle of the run", KILLED, OPEN, |tale| {
         tale.record.head.minor = 1;
         tale.plan_mut().required = harness::plan::PlannedRequires::default();
-        tale.plan_mut().daemons.oomd = true;
+        tale.follows(Killer::SystemdOomd);
         heard(tale, "systemd-oomd.service");
         tale.unit_after("systemd-oomd.service", |state| state.active = "inactive".into());
     }),
     lie("a dry-running earlyoom beside one that kills a stranger", KILLED, RED, |tale| {
-        tale.plan_mut().daemons.machine_earlyoom = true;
+        tale.follows(Killer::Earlyoom);
         heard(tale, "earlyoom.service");
         let at = tale.mark(Mark::Hold);
         let say = |unit: &str, line: &str| Event::DaemonLine {
@@ -300,7 +301,7 @@ pub(crate) const TABLE: &[Lie] = &[
         tale.add(at, say("earlyoom.service", line));
     }),
     lie("an oomd that killed a service", KILLED, RED, |tale| {
-        tale.plan_mut().daemons.oomd = true;
+        tale.follows(Killer::SystemdOomd);
         heard(tale, "systemd-oomd.service");
         let line = "Killed /system.slice/cron.service due to memory pressure for / being 97% > 10% for > 5s";
         let line = Event::DaemonLine {
@@ -311,7 +312,7 @@ pub(crate) const TABLE: &[Lie] = &[
         tale.add(tale.mark(Mark::Hold), line);
     }),
     lie("a SIGTERM of earlyoom that the hog ignored before its cap took it", KILLED, GREEN, |tale| {
-        tale.plan_mut().daemons.machine_earlyoom = true;
+        tale.follows(Killer::Earlyoom);
         heard(tale, "earlyoom.service");
         let line = format!(
             "sending SIGTERM to process {} uid 0 \"balloon\": badness 883, VmRSS 51 MiB",
