@@ -22,7 +22,7 @@ pub use place::{Expected, Parent, Place};
 pub use print::print;
 pub use resolve::plan;
 
-pub use crate::scenario::earlyoom::Moment;
+pub use crate::scenario::killer::Moment;
 pub use crate::scenario::requires::SwapNeed;
 use crate::scenario::safety::Safety;
 use crate::systemd::Property;

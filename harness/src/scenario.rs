@@ -9,8 +9,8 @@ use reports::outcome::Killer;
 
 pub mod actor;
 pub mod cgroup;
-pub mod earlyoom;
 pub mod expectation;
+pub mod killer;
 pub mod metric;
 pub mod property;
 pub mod protect;
@@ -20,6 +20,7 @@ pub mod size;
 pub mod twin;
 
 mod check;
+pub(crate) mod earlyoom;
 mod file;
 mod load;
 mod references;
@@ -32,8 +33,8 @@ use crate::reading::diagnostic::{Invalid, Source};
 pub use actor::{Actor, Role};
 pub use cgroup::{Cgroup, Parent, Place};
 pub use check::check;
-pub use earlyoom::Earlyoom;
 pub use expectation::{Claim, Expectation, Reached};
+pub use killer::OwnKiller;
 pub use load::{LoadError, find, load_all};
 pub use metric::Metric;
 pub use property::{Property, PropertyName};
@@ -87,8 +88,8 @@ pub struct Scenario {
     pub cgroups: Vec<Cgroup>,
     /// The processes to start, in file order.
     pub actors: Vec<Actor>,
-    /// The earlyoom to run, if any.
-    pub earlyoom: Option<Earlyoom>,
+    /// The OOM killers to run, at most one of a kind.
+    pub killers: Vec<OwnKiller>,
     /// What must stay well.
     pub protect: Protect,
     /// How it is known that the stress arrived.
@@ -166,12 +167,12 @@ impl Scenario {
         }
         changed.actors.retain(|actor| !twin.drop.contains(&actor.id));
         changed.actors.extend(twin.added.iter().cloned());
-        if let Some(earlyoom) = &twin.earlyoom {
-            changed.earlyoom = Some(earlyoom.clone());
+        for own in &mut changed.killers {
+            if let Some(replacement) = twin.killers.iter().find(|other| other.killer == own.killer) {
+                *own = replacement.clone();
+            }
         }
-        if twin.drop.iter().any(|id| *id == *earlyoom::EARLYOOM) {
-            changed.earlyoom = None;
-        }
+        changed.killers.retain(|own| !twin.drop.iter().any(|id| *id == *own.killer.word()));
         changed.expects.extend(twin.expects.iter().cloned());
         changed.observe = twin.observe.unwrap_or(self.observe);
         changed.hold = twin.hold.unwrap_or(self.hold);
@@ -181,8 +182,8 @@ impl Scenario {
 
     /// The killer of that kind that the run starts, if any.
     #[must_use]
-    pub fn own_killer(&self, killer: Killer) -> Option<&Earlyoom> {
-        self.earlyoom.as_ref().filter(|_| killer == Killer::Earlyoom)
+    pub fn own_killer(&self, killer: Killer) -> Option<&OwnKiller> {
+        self.killers.iter().find(|own| own.killer == killer)
     }
 
     /// `ID`, or `ID/TWIN` for a twin.

@@ -1,5 +1,7 @@
 //! Expectations as written → claims in numbers.
 
+use reports::outcome::Killer;
+
 use super::claim::{
     AtClaim, Bound, BoundValue, Claim, EarlyoomClaim, Expectation, KillClaim, LivelockClaim, MetricClaim,
     OomdClaim, Threshold, Thresholds,
@@ -9,6 +11,7 @@ use super::{PlanError, PlannedReached, PlannedUnit};
 use crate::notation::bytes::Bytes;
 use crate::scenario::Scenario;
 use crate::scenario::expectation as written;
+use crate::scenario::killer::Settings;
 use crate::scenario::size::SizeExpr;
 
 /// Resolves every `[[expect]]`.
@@ -86,9 +89,12 @@ fn claim(
             selects: ids(&earlyoom.selects),
             never: ids(&earlyoom.never),
             signals: earlyoom.signals.clone(),
-            thresholds: scenario.earlyoom.as_ref().map(|told| Thresholds {
-                term: Threshold { memory: told.term_memory, swap: told.term_swap },
-                kill: Threshold { memory: told.kill_memory, swap: told.kill_swap },
+            thresholds: scenario.own_killer(Killer::Earlyoom).map(|own| {
+                let Settings::Earlyoom(told) = &own.settings;
+                Thresholds {
+                    term: Threshold { memory: told.term_memory, swap: told.term_swap },
+                    kill: Threshold { memory: told.kill_memory, swap: told.kill_swap },
+                }
             }),
         }),
         written::Claim::KillOrder(actors) => Claim::KillOrder(ids(actors)),

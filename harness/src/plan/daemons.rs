@@ -84,11 +84,11 @@ fn own(scenario: &Scenario, daemon: &Daemon, run: &str) -> Result<Option<Planned
         cgroup: below(SLICE, &unit)?,
         properties: vec![
             Property::new("RuntimeMaxUSec", scenario.deadline.0),
-            Property::new("MemoryMax", own.memory_max()),
+            Property::new("MemoryMax", own.memory_max),
             // As distributions ship them: the killer must be able to act when memory is gone.
             Property::new("OOMScoreAdjust", -100_i32),
         ],
-        argv: own.argv(),
+        argv: own.argv.clone(),
         release: own.release,
         for_us: own.duration.map(|span| span.0),
     };

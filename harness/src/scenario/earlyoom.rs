@@ -5,13 +5,14 @@
 
 use std::ops::RangeInclusive;
 
+use reports::outcome::Killer;
 use schemars::{Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
 
+use super::killer::{OwnKiller, OwnTable, Settings};
 use super::rules::ZERO_TIME;
 use crate::notation::span::Span;
 use crate::reading::rule::{MALFORMED_VALUE, rules};
-use crate::reading::{FromTable, Node, Reader, Table, Value, Word, value};
+use crate::reading::{Node, Reader, Table, Value};
 
 rules! {
     Error REVERSED_THRESHOLDS = "reversed-thresholds",
@@ -19,11 +20,15 @@ rules! {
         second threshold is the lower one, or no process is ever asked to leave first. Lower `kill` or raise `term`.";
 }
 
-/// The name by which twins change or drop the table, so that nothing else may bear it.
-pub const EARLYOOM: &str = "earlyoom";
+/// `[earlyoom]`.
+pub(super) const TABLE: OwnTable =
+    OwnTable { killer: Killer::Earlyoom, about: "the earlyoom to run", keys: read_keys };
+
+/// What it may use, bytes: it locks all it maps.
+const MEMORY_MAX: u64 = 64 << 20;
 
 /// The settings of an earlyoom.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Earlyoom {
     /// SIGTERM when at most this percentage of memory is available; 1 to 99. earlyoom 1.8 and later leave out of the
     /// whole what no process can have, older ones take `MemTotal`.
@@ -38,45 +43,13 @@ pub struct Earlyoom {
     pub prefer: Option<String>,
     /// Processes to take last; as `prefer`.
     pub avoid: Option<String>,
-    /// Whether it only says what it would do.
-    pub dry_run: bool,
-    /// When it is started.
-    pub release: Moment,
-    /// How long it runs; to the end of the run when absent.
-    pub duration: Option<Span>,
-}
-
-/// When earlyoom is started.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Moment {
-    /// When the baseline begins.
-    #[default]
-    Baseline,
-    /// When the balloons are released.
-    Stress,
-    /// When `[reached]` holds.
-    Hold,
-}
-
-impl Word for Moment {
-    const EXPECTING: &'static str = "a moment of the run";
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("baseline", Self::Baseline), ("stress", Self::Stress), ("hold", Self::Hold)];
 }
 
 impl Earlyoom {
-    /// What it may use, bytes: it locks all it maps.
-    #[must_use]
-    pub fn memory_max(&self) -> u64 {
-        64 << 20
-    }
-
     /// Its command line. Reports every hour only: a periodic line is no evidence.
-    #[must_use]
-    pub fn argv(&self) -> Vec<String> {
+    fn argv(&self, dry_run: bool) -> Vec<String> {
         let mut argv = vec!["/usr/bin/earlyoom".to_owned(), "-r".into(), "3600".into()];
-        argv.extend(self.dry_run.then(|| "--dryrun".to_owned()));
+        argv.extend(dry_run.then(|| "--dryrun".to_owned()));
         let pairs = [
             ("-m", Some(format!("{},{}", self.term_memory, self.kill_memory))),
             ("-s", Some(format!("{},{}", self.term_swap, self.kill_swap))),
@@ -90,49 +63,48 @@ impl Earlyoom {
     }
 }
 
-impl FromTable for Earlyoom {
-    const LABEL: &'static str = "[earlyoom]";
-
-    fn from_table(table: &mut Table<'_, '_>) -> Option<Self> {
-        // earlyoom refuses -m 100, and two zeroes: it would never act.
-        let term_memory =
-            percent(table, "term-memory", "SIGTERM at so many percent of memory or less", 1..=99);
-        let kill_memory =
-            percent(table, "kill-memory", "SIGKILL at so many percent of memory or less", 0..=99);
-        let term_swap = percent(
-            table,
-            "term-swap",
-            "and at so many percent of swap or less; 100: swap does not matter",
-            1..=100,
-        );
-        let kill_swap = percent(table, "kill-swap", "the same for SIGKILL", 0..=100);
-        let prefer: Option<Pattern> = table.optional("prefer", "process names to take first");
-        let avoid: Option<Pattern> = table.optional("avoid", "process names to take last");
-        let dry_run = table.required("dry-run", "whether it only says what it would do");
-        let release = table.optional("release", "when it is started, `baseline` by default");
-        let duration: Option<Span> = table.optional("for", "how long it runs; to the end when absent");
-        if duration.is_some_and(|span| span.0 == 0) {
-            let span = table.value_span("for").unwrap_or(table.span.clone());
-            table.reader.report(ZERO_TIME, span, "an earlyoom that runs for no time does nothing");
-            return None;
-        }
-        ordered(table, ("term-memory", term_memory), ("kill-memory", kill_memory))?;
-        ordered(table, ("term-swap", term_swap), ("kill-swap", kill_swap))?;
-        Some(Self {
-            term_memory: term_memory?,
-            kill_memory: kill_memory?,
-            term_swap: term_swap?,
-            kill_swap: kill_swap?,
-            prefer: prefer.and_then(|pattern| pattern.0),
-            avoid: avoid.and_then(|pattern| pattern.0),
-            dry_run: dry_run?,
-            release: release.unwrap_or_default(),
-            duration,
-        })
+fn read_keys(table: &mut Table<'_, '_>) -> Option<OwnKiller> {
+    // earlyoom refuses -m 100, and two zeroes: it would never act.
+    let term_memory = percent(table, "term-memory", "SIGTERM at so many percent of memory or less", 1..=99);
+    let kill_memory = percent(table, "kill-memory", "SIGKILL at so many percent of memory or less", 0..=99);
+    let term_swap = percent(
+        table,
+        "term-swap",
+        "and at so many percent of swap or less; 100: swap does not matter",
+        1..=100,
+    );
+    let kill_swap = percent(table, "kill-swap", "the same for SIGKILL", 0..=100);
+    let prefer: Option<Pattern> = table.optional("prefer", "process names to take first");
+    let avoid: Option<Pattern> = table.optional("avoid", "process names to take last");
+    let dry_run = table.required("dry-run", "whether it only says what it would do");
+    let release = table.optional("release", "when it is started, `baseline` by default");
+    let duration: Option<Span> = table.optional("for", "how long it runs; to the end when absent");
+    if duration.is_some_and(|span| span.0 == 0) {
+        let span = table.value_span("for").unwrap_or(table.span.clone());
+        table.reader.report(ZERO_TIME, span, "an earlyoom that runs for no time does nothing");
+        return None;
     }
+    ordered(table, ("term-memory", term_memory), ("kill-memory", kill_memory))?;
+    ordered(table, ("term-swap", term_swap), ("kill-swap", kill_swap))?;
+    let settings = Earlyoom {
+        term_memory: term_memory?,
+        kill_memory: kill_memory?,
+        term_swap: term_swap?,
+        kill_swap: kill_swap?,
+        prefer: prefer.and_then(|pattern| pattern.0),
+        avoid: avoid.and_then(|pattern| pattern.0),
+    };
+    let dry_run = dry_run?;
+    Some(OwnKiller {
+        killer: TABLE.killer,
+        argv: settings.argv(dry_run),
+        memory_max: MEMORY_MAX,
+        dry_run,
+        release: release.unwrap_or_default(),
+        duration,
+        settings: Settings::Earlyoom(settings),
+    })
 }
-
-value!(table Earlyoom);
 
 /// Where the kill value is above the term value, earlyoom warns and raises the other: the file would not say what runs.
 fn ordered(

@@ -6,10 +6,9 @@
 use std::path::Path;
 
 use schemars::{Schema, SchemaGenerator, json_schema};
-use toml::de::DeTable;
 
 use super::cgroup::{self, Cgroup};
-use super::earlyoom::{EARLYOOM, Earlyoom};
+use super::killer::{OwnTable, TABLES};
 use super::twin::{self, Base, Twin};
 use super::{BaseLimit, DEFAULT_BASELINE, DEFAULT_OBSERVE, LimitRef, SCHEMA, Scenario, references};
 use crate::notation::Malformed;
@@ -57,7 +56,7 @@ impl FromTable for Scenario {
         let requires = table.optional("requires", "what the machine must have; unmet: skipped");
         let cgroups = table.node("cgroup", false, "the cgroups to make, by name", cgroups_schema);
         let actors = table.node("actor", true, "the processes to start", <Vec<super::Actor>>::schema);
-        let earlyoom = table.node("earlyoom", false, "the earlyoom to run", Earlyoom::schema);
+        let killers = TABLES.map(|own| (own, table.node(own.name(), false, own.about, |it| own.schema(it))));
         let protect = table.optional("protect", "what must neither die nor stop answering");
         let reached = table.required("reached", "how it is known that the stress arrived");
         let expects: Option<Vec<_>> = table.required("expect", "the claims");
@@ -67,10 +66,12 @@ impl FromTable for Scenario {
         }
         let cgroups = cgroups.map_or(Some(Vec::new()), |node| read_cgroups(node, table.reader));
         let read = actors.and_then(|node| <Vec<super::Actor>>::read(node, table.reader));
-        let settings = earlyoom.map_or(Some(None), |node| Earlyoom::read(node, table.reader).map(Some));
-        let twins = match (&cgroups, &read, &settings) {
+        let killers = || killers.into_iter().filter_map(|(own, node)| Some((own, node?)));
+        let own: Option<Vec<_>> = killers().map(|(own, node)| own.read(node, table.reader)).collect();
+        let twins = match (&cgroups, &read, &own) {
             (Some(cgroups), Some(read), Some(_)) => {
-                let base = Base { earlyoom: entries(earlyoom), ..base(cgroups, read, actors) };
+                let killers = killers().filter_map(|(own, node)| Some((own, node.get_ref().as_table()?)));
+                let base = Base { killers: killers.collect(), ..base(cgroups, read, actors) };
                 read_twins(twins, &base, table.reader)
             }
             _ => None,
@@ -93,7 +94,7 @@ impl FromTable for Scenario {
             base_limits: base_limits(&cgroups),
             cgroups,
             actors: read?,
-            earlyoom: settings?,
+            killers: own?,
             protect: protect.unwrap_or_default(),
             reached: reached?,
             expects: expects?,
@@ -121,7 +122,7 @@ fn read_cgroups(node: &Node<'_>, reader: &mut Reader) -> Option<Vec<Cgroup>> {
     let mut cgroups = Vec::new();
     for (key, value) in in_file_order(entries) {
         let name = key.get_ref().as_ref();
-        let id = if matches!(name, "host" | "protect" | "run" | EARLYOOM) {
+        let id = if matches!(name, "host" | "protect" | "run") || OwnTable::named(name).is_some() {
             reader.report(
                 RESERVED_NAME,
                 key.span(),
@@ -142,10 +143,6 @@ fn read_cgroups(node: &Node<'_>, reader: &mut Reader) -> Option<Vec<Cgroup>> {
     (reader.problems.len() == before).then_some(cgroups)
 }
 
-fn entries<'t>(node: Option<&'t Node<'t>>) -> Option<&'t DeTable<'t>> {
-    node.and_then(|node| node.get_ref().as_table())
-}
-
 /// What twins refer to. Actors are taken as tables, because a twin changes single keys of them.
 fn base<'t>(cgroups: &[Cgroup], actors: &[super::Actor], nodes: Option<&'t Node<'t>>) -> Base<'t> {
     let tables = nodes.and_then(|node| node.get_ref().as_array()).into_iter().flatten();
@@ -153,7 +150,7 @@ fn base<'t>(cgroups: &[Cgroup], actors: &[super::Actor], nodes: Option<&'t Node<
     Base {
         cgroups: cgroups.iter().map(|cgroup| cgroup.id.clone()).collect(),
         actors: actors.iter().map(|actor| actor.id.clone()).zip(tables).collect(),
-        earlyoom: None,
+        killers: Vec::new(),
     }
 }
 

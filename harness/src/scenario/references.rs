@@ -3,8 +3,8 @@
 use super::Scenario;
 use super::actor::Actor;
 use super::cgroup::{Parent, Place};
-use super::earlyoom::EARLYOOM;
 use super::expectation::{BoundValue, Claim, Expectation, RESERVED, RUN};
+use super::killer::OwnTable;
 use super::metric::{Metric, Subject};
 use super::size::{LimitRef, SizeExpr};
 use crate::notation::id::Id;
@@ -135,11 +135,11 @@ impl<'s> Names<'s> {
                 format!("`{id}` means something else in metrics: choose another name"),
             );
         }
-        if id == EARLYOOM {
+        if OwnTable::named(id).is_some() {
             self.report(
                 RESERVED_NAME,
                 path,
-                format!("`{id}` means the [earlyoom] of a scenario: choose another name"),
+                format!("`{id}` means the [{id}] of a scenario: choose another name"),
             );
         }
     }

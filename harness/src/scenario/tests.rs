@@ -59,12 +59,18 @@ fn a_twin_drops_and_adds_actors_and_merges_requirements() {
 #[test]
 fn a_twin_changes_and_drops_earlyoom() {
     let scenario = Scenario::parse("every-key", EVERY_KEY).unwrap();
-    let before = scenario.earlyoom.clone().unwrap();
-    assert_eq!((before.release, before.duration), (earlyoom::Moment::Hold, Some(Span::seconds(2))));
-    let after = scenario.twin("other").unwrap().earlyoom.unwrap();
-    assert_eq!((after.avoid.as_deref(), after.kill_memory), (None, 2));
-    assert_eq!(Earlyoom { avoid: before.avoid.clone(), kill_memory: 1, ..after }, before);
-    assert_eq!(scenario.twin("quiet").unwrap().earlyoom, None);
+    let before = scenario.own_killer(Killer::Earlyoom).unwrap().clone();
+    assert_eq!((before.release, before.duration), (killer::Moment::Hold, Some(Span::seconds(2))));
+    let after = scenario.twin("other").unwrap().own_killer(Killer::Earlyoom).unwrap().clone();
+    let (killer::Settings::Earlyoom(told), killer::Settings::Earlyoom(first)) =
+        (after.settings, &before.settings);
+    assert_eq!((told.avoid.as_deref(), told.kill_memory), (None, 2));
+    assert_eq!(earlyoom::Earlyoom { avoid: first.avoid.clone(), kill_memory: 1, ..told }, *first);
+    assert_eq!(
+        (after.release, after.duration, after.dry_run),
+        (before.release, before.duration, before.dry_run)
+    );
+    assert_eq!(scenario.twin("quiet").unwrap().killers, []);
 }
 
 #[test]
@@ -119,7 +125,7 @@ fn words_are_stored_as_they_are_written() {
     same::<actor::HugePages>();
     same::<actor::Text>();
     same::<Killer>();
-    same::<earlyoom::Moment>();
+    same::<killer::Moment>();
     same::<expectation::Trigger>();
     same::<crate::notation::signal::Signal>();
     same::<expectation::Phase>();

@@ -10,8 +10,8 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::actor::Actor;
-use super::earlyoom::{EARLYOOM, Earlyoom};
 use super::expectation::Expectation;
+use super::killer::{OwnKiller, OwnTable};
 use super::property::{Property, PropertyName};
 use super::requires::Requires;
 use crate::notation::id::Id;
@@ -39,13 +39,13 @@ pub struct Twin {
     pub properties: Vec<PropertyChange>,
     /// Actors to put in place of those of the same id.
     pub changed: Vec<Actor>,
-    /// Settings to put in place of those of `[earlyoom]`.
-    pub earlyoom: Option<Earlyoom>,
+    /// Killers to put in place of those of the same name.
+    pub killers: Vec<OwnKiller>,
     /// Another `observe`.
     pub observe: Option<Span>,
     /// Another `hold`.
     pub hold: Option<Span>,
-    /// Actors to leave out; `earlyoom` for the one of the scenario.
+    /// Actors to leave out, and killers by their names.
     pub drop: Vec<Id>,
     /// Actors to add.
     pub added: Vec<Actor>,
@@ -71,14 +71,14 @@ pub struct PropertyChange {
 pub(super) struct Base<'t> {
     pub(super) cgroups: Vec<Id>,
     pub(super) actors: Vec<(Id, &'t DeTable<'t>)>,
-    pub(super) earlyoom: Option<&'t DeTable<'t>>,
+    pub(super) killers: Vec<(&'static OwnTable, &'t DeTable<'t>)>,
 }
 
 #[derive(Default)]
 struct Changes {
     properties: Vec<PropertyChange>,
     changed: Vec<Actor>,
-    earlyoom: Option<Earlyoom>,
+    killers: Vec<OwnKiller>,
     observe: Option<Span>,
     hold: Option<Span>,
 }
@@ -123,7 +123,7 @@ impl Twin {
             id: id?,
             properties: changes.properties,
             changed: changes.changed,
-            earlyoom: changes.earlyoom,
+            killers: changes.killers,
             observe: changes.observe,
             hold: changes.hold,
             drop: drop.unwrap_or_default(),
@@ -153,7 +153,7 @@ fn read_set(node: &Node<'_>, reader: &mut Reader, base: &Base<'_>) -> Option<Cha
     let before = reader.problems.len();
     let mut changes = Changes::default();
     let mut actors: Vec<(Id, DeTable<'_>)> = Vec::new();
-    let mut earlyoom: Option<DeTable<'_>> = None;
+    let mut killers: Vec<(&OwnTable, DeTable<'_>)> = Vec::new();
     for (key, value) in in_file_order(entries) {
         let target = key.get_ref().as_ref();
         match target.split_once('.') {
@@ -163,17 +163,24 @@ fn read_set(node: &Node<'_>, reader: &mut Reader, base: &Base<'_>) -> Option<Cha
             Some((name, property)) if base.cgroups.iter().any(|cgroup| *cgroup == *name) => {
                 changes.properties.extend(read_property(name, property, key, value, reader));
             }
-            Some((EARLYOOM, setting)) => match base.earlyoom {
-                Some(entries) => {
-                    let changed = earlyoom.get_or_insert_with(|| entries.clone());
-                    changed.insert(Spanned::new(key.span(), Cow::Borrowed(setting)), value.clone());
+            Some((name, setting)) if OwnTable::named(name).is_some() => {
+                match base.killers.iter().find(|(own, _)| own.name() == name) {
+                    Some((own, entries)) => {
+                        let index = killers.iter().position(|(known, _)| known.name() == name);
+                        let index = index.unwrap_or_else(|| {
+                            killers.push((own, (*entries).clone()));
+                            killers.len() - 1
+                        });
+                        let key = Spanned::new(key.span(), Cow::Borrowed(setting));
+                        killers[index].1.insert(key, value.clone());
+                    }
+                    None => {
+                        let message =
+                            format!("there is no [{name}] in this scenario whose `{setting}` could change");
+                        reader.report(UNKNOWN_NAME, key.span(), message);
+                    }
                 }
-                None => {
-                    let message =
-                        format!("there is no [earlyoom] in this scenario whose `{setting}` could change");
-                    reader.report(UNKNOWN_NAME, key.span(), message);
-                }
-            },
+            }
             Some((name, setting)) => match base.actors.iter().find(|(actor, _)| **actor == *name) {
                 Some((actor, entries)) => {
                     let index = actors.iter().position(|(known, _)| known == actor).unwrap_or_else(|| {
@@ -191,9 +198,8 @@ fn read_set(node: &Node<'_>, reader: &mut Reader, base: &Base<'_>) -> Option<Cha
         let label = Actor::LABEL;
         changes.changed.extend(read_entries(label, node.span(), entries, reader, Actor::from_table));
     }
-    if let Some(entries) = &earlyoom {
-        let label = Earlyoom::LABEL;
-        changes.earlyoom = read_entries(label, node.span(), entries, reader, Earlyoom::from_table);
+    for (own, entries) in &killers {
+        changes.killers.extend(own.read_entries(node.span(), entries, reader));
     }
     (reader.problems.len() == before).then_some(changes)
 }
@@ -242,9 +248,9 @@ fn put<'t>(
 fn refuse_target(key: &Spanned<Cow<'_, str>>, value: &Node<'_>, reader: &mut Reader, base: &Base<'_>) {
     let target = key.get_ref().as_ref();
     let (name, rest) = target.split_once('.').unwrap_or((target, ""));
-    let earlyoom = base.earlyoom.map(|_| EARLYOOM);
+    let killers = || base.killers.iter().map(|(own, _)| own.name());
     let ids = || base.cgroups.iter().chain(base.actors.iter().map(|(id, _)| id));
-    let known = || ids().map(|id| &**id).chain(earlyoom);
+    let known = || ids().map(|id| &**id).chain(killers());
     let mut problem = Diagnostic::new(
         UNKNOWN_NAME,
         &reader.source,

@@ -1,5 +1,7 @@
 //! The user-space killers: an earlyoom that can fire and only where it may kill, an oomd that watches, throttled swap.
 
+use reports::outcome::Killer;
+
 use super::Checker;
 use super::memory::mib;
 use crate::killer::oomd::DAEMON as OOMD;
@@ -11,6 +13,7 @@ use crate::scenario::actor::Profile;
 use crate::scenario::cgroup::Place;
 use crate::scenario::earlyoom::Earlyoom;
 use crate::scenario::expectation::{EarlyoomClaim, OomdClaim, Trigger};
+use crate::scenario::killer::{OwnKiller, Settings};
 use crate::scenario::property::{ManagedOom, PropertyName, PropertyValue};
 use crate::scenario::requires::SwapNeed;
 use crate::scenario::rules::CONTRADICTION;
@@ -61,13 +64,14 @@ pub(super) fn check(checker: &mut Checker<'_>) {
             "a swap device that does nothing hangs the machine",
         );
     }
-    if let Some(earlyoom) = &checker.scenario.earlyoom {
-        check_earlyoom(checker, earlyoom);
+    for own in &checker.scenario.killers {
+        check_own(checker, own);
     }
 }
 
-fn check_earlyoom(checker: &mut Checker<'_>, earlyoom: &Earlyoom) {
-    if !earlyoom.dry_run && checker.scenario.safety == Safety::Contained {
+fn check_own(checker: &mut Checker<'_>, own: &OwnKiller) {
+    let Settings::Earlyoom(earlyoom) = &own.settings;
+    if !own.dry_run && checker.scenario.safety == Safety::Contained {
         let problem = checker.report(
             LIVE_EARLYOOM,
             &["earlyoom".into(), "dry-run".into()],
@@ -75,7 +79,7 @@ fn check_earlyoom(checker: &mut Checker<'_>, earlyoom: &Earlyoom) {
         );
         problem.help.push("say `dry-run = true`, or safety = \"pressure\" or \"destructive\"".to_owned());
     }
-    if earlyoom.dry_run {
+    if own.dry_run {
         check_threshold(checker, earlyoom);
     }
     for (key, pattern) in [("prefer", &earlyoom.prefer), ("avoid", &earlyoom.avoid)] {
@@ -169,7 +173,7 @@ pub(super) fn check_oomd(checker: &mut Checker<'_>, claim: &OomdClaim, path: &[S
 
 /// A claim about earlyoom needs one that runs, and nobody can be both selected and not.
 pub(super) fn check_selection(checker: &mut Checker<'_>, claim: &EarlyoomClaim, path: &[Step<'_>]) {
-    if checker.scenario.earlyoom.is_none() {
+    if checker.scenario.own_killer(Killer::Earlyoom).is_none() {
         let message = "no earlyoom runs whose lines could be read";
         checker.report(KILLER_NOT_RUNNING, path, message).help.push("add an [earlyoom] table".to_owned());
     }

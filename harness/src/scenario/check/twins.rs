@@ -67,7 +67,7 @@ pub(super) fn check_twin(checker: &mut Checker<'_>, index: usize) {
     let path = ["twin".into(), index.into(), "id".into()];
     let nothing = twin.properties.is_empty()
         && twin.changed.is_empty()
-        && twin.earlyoom.is_none()
+        && twin.killers.is_empty()
         && twin.drop.is_empty()
         && twin.added.is_empty();
     if nothing {
@@ -114,7 +114,7 @@ fn same_in_effect(one: &Scenario, other: &Scenario) -> bool {
             .all(|cgroup| other.cgroup(&cgroup.id).is_some_and(|twin| same_properties(cgroup, twin)));
     let actors = one.actors.len() == other.actors.len()
         && one.actors.iter().all(|actor| other.actor(&actor.id) == Some(actor));
-    cgroups && actors && one.earlyoom == other.earlyoom
+    cgroups && actors && one.killers == other.killers
 }
 
 fn same_properties(one: &Cgroup, other: &Cgroup) -> bool {

@@ -4,7 +4,6 @@ use super::Names;
 use crate::reading::places::{Step, join};
 use crate::reading::rule::{DUPLICATE_NAME, rules};
 use crate::scenario::Twin;
-use crate::scenario::earlyoom::EARLYOOM;
 
 rules! {
     Error MISPLACED_MUST_FAIL = "misplaced-must-fail",
@@ -17,8 +16,8 @@ impl<'s> Names<'s> {
     pub(super) fn twin(&mut self, twin: &'s Twin, index: usize) {
         let path: [Step<'_>; 2] = ["twin".into(), index.into()];
         let actors = self.actors.clone();
-        let earlyoom = self.scenario.earlyoom.as_ref().map(|_| EARLYOOM);
-        let droppable: Vec<_> = actors.iter().copied().chain(earlyoom).collect();
+        let killers = self.scenario.killers.iter().map(|own| own.killer.word());
+        let droppable: Vec<_> = actors.iter().copied().chain(killers).collect();
         for (at, id) in twin.drop.iter().enumerate() {
             self.known("actor", id, &droppable, &join(&path, &["drop".into(), at.into()]));
         }
