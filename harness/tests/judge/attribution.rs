@@ -117,6 +117,31 @@ fn above_a_cgroup_that_is_gone_the_counters_still_speak(
     assert_eq!(kill.limit.as_deref(), (killer == Killer::Memcg).then_some("run"));
 }
 
+/// A cap above all that is sampled counts where nobody looks: without the kernel's log, a kill there may be its own.
+#[rstest]
+#[case::none(None, Killer::Global)]
+#[case::of_an_ancestor(Some(("/bulkhead.slice", "1073741824")), Killer::Unknown)]
+#[case::that_is_no_cap(Some(("/bulkhead.slice", "max")), Killer::Global)]
+#[case::of_a_stranger(Some(("/system.slice", "1073741824")), Killer::Global)]
+#[case::of_a_sampled_ancestor(Some((RUN_SLICE, "1073741824")), Killer::Global)]
+fn where_no_sampled_limit_was_hit_it_may_have_been_one_above(
+    #[case] above: Option<(&str, &str)>,
+    #[case] killer: Killer,
+) {
+    let mut run = Run::claiming(KILLED);
+    run.hog_ends(Some(ActorEnd::Signalled(9)), "oom-kill");
+    run.add(5_350_000, Event::KernelLogLost { records: 1 });
+    for subject in ["work", "run"] {
+        run.counts(&format!("{subject}:memory.events.oom_kill"), 1);
+    }
+    if let Some((cgroup, max)) = above {
+        let values = [("memory.max".to_owned(), max.to_owned())].into();
+        run.add(400, Event::LimitsRead { cgroup: cgroup.into(), values });
+    }
+    let judgement = run.judged();
+    assert_eq!(hog(&judgement).killer, killer, "{:#?}", hog(&judgement));
+}
+
 #[test]
 fn a_hog_killed_by_hand_fails() {
     let mut run = Run::claiming(KILLED);
