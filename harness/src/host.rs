@@ -6,6 +6,7 @@
 mod cgroup2;
 mod disk;
 mod swaps;
+mod text;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,6 +19,8 @@ use serde::{Deserialize, Serialize};
 pub use cgroup2::{Cgroup2, Hierarchy};
 pub use disk::Disk;
 pub use swaps::SwapDevice;
+
+use text::{read, word};
 
 use crate::kernfile::{keyed, number};
 use crate::killer::{self, Daemon};
@@ -141,14 +144,6 @@ impl HostFacts {
         let mut numbers = self.kernel_release.as_deref()?.split(|c: char| !c.is_ascii_digit());
         Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
     }
-}
-
-fn read(root: &Path, path: &str) -> Option<String> {
-    fs::read(root.join(path)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn word(root: &Path, path: &str) -> Option<String> {
-    read(root, path).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 fn meminfo(root: &Path) -> [Option<u64>; 4] {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::read;
+use super::text::read;
 use crate::cgroupfs;
 
 /// How cgroup v2 is mounted where systemd mounts it.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Device, Error, Reader};
+use super::error::Error;
+use super::reader::{Device, Reader};
 
 /// Markers written for one calibration; the best counts. Below the ten in five seconds that an unprivileged writer has.
 const TRIES: u32 = 3;

@@ -11,8 +11,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::record::sequence;
-use super::{Error, Record};
+use super::error::Error;
+use super::record::{Record, sequence};
 
 /// Holds any record: the kernel's own buffer is 8192 bytes up to Linux 6.1 and 2048 later. A record that does not fit
 /// is skipped by the kernel (`EINVAL`).

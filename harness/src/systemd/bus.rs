@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use zbus::{OwnedObjectPath, OwnedVariant, Variant, block_on};
 
 use super::jobs::{End, Jobs};
+use super::manager::{Error, Manager};
+use super::property::{Property, PropertyValue};
 use super::proxy::{PropertiesProxy, SystemdProxy};
 use super::renew::{Renewed, is_lost, lost, within};
 use super::unit::NOT_FOUND;
-use super::{Error, Manager, Property, PropertyValue, Unit, UnitStatus};
+use super::unit::{Unit, UnitStatus};
 
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";

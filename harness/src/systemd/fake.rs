@@ -5,7 +5,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Error, Manager, Property, PropertyValue, Unit, UnitStatus};
+use super::manager::{Error, Manager};
+use super::property::{Property, PropertyValue};
+use super::unit::{Unit, UnitStatus};
 use crate::unit_name::{slice_cgroup, slices_above};
 
 /// A call that changed something, in order.

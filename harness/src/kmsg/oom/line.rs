@@ -1,6 +1,6 @@
 //! The grammar of one line of the OOM killer.
 
-use super::{Constraint, OomEvent, Scope};
+use super::event::{Constraint, OomEvent, Scope};
 use crate::cgroupfs::CgroupPath;
 use crate::kernfile::number;
 
