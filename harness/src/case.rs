@@ -11,7 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::record::case_id::{CaseId, HOST};
+use reports::case_id::{CaseId, HOST};
+
 use crate::record::event::EndReason;
 use crate::record::store::{EVENTS, Store, StoreError};
 use crate::record::{Event, GuestFacts, Head, MINOR, SCHEMA, Stamped, load};

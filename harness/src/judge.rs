@@ -20,8 +20,9 @@ mod survival;
 mod victims;
 mod view;
 
-use reports::outcome::{Killer, Verdict};
-use reports::report::{Cleanup, Finding, Kill};
+use reports::finding::Finding;
+use reports::kill::Kill;
+use reports::outcome::{Cleanup, Killer, Verdict};
 use reports::units;
 
 use crate::plan::Plan;
@@ -256,9 +257,9 @@ fn started_anything(record: &Record) -> bool {
     record.events.iter().any(|stamped| matches!(stamped.event, Event::UnitStarted { .. }))
 }
 
-/// Builds a finding; whether it is required to be red is filled in by [`judge`].
+/// Builds a finding without numbers; whether it is required to be red is filled in by [`judge`].
 fn found(id: &str, claim: String, verdict: Verdict, expected: String, observed: String) -> Finding {
-    Finding { id: id.into(), claim, verdict, expected, observed, required_red: false }
+    Finding { id: id.into(), claim, verdict, expected, observed, numbers: Vec::new(), required_red: false }
 }
 
 /// Bytes for people; what shrank is below zero.

@@ -4,7 +4,6 @@
 //! written as it happens), `samples.jsonl` (a line of column names, then one array a tick) and `kmsg.log`
 //! (the kernel log of the run, as read). The judge needs nothing else.
 
-pub mod case_id;
 pub mod event;
 pub(crate) mod load;
 mod older;
@@ -13,11 +12,11 @@ pub mod store;
 
 use std::path::Path;
 
+use reports::case_id::{CaseId, HOST};
 use serde::{Deserialize, Serialize};
 
 use crate::host::HostFacts;
 use crate::plan::Plan;
-pub use case_id::CaseId;
 pub use event::{Event, Stamped};
 pub use samples::Samples;
 
@@ -72,7 +71,7 @@ impl Head {
     #[must_use]
     pub fn id(&self) -> CaseId {
         self.case.clone().unwrap_or_else(|| CaseId {
-            machine: self.guest.as_ref().map_or_else(|| case_id::HOST.into(), |guest| guest.name.clone()),
+            machine: self.guest.as_ref().map_or_else(|| HOST.into(), |guest| guest.name.clone()),
             scenario: self.scenario.clone(),
             twin: self.twin.clone(),
             policy: None,

@@ -4,8 +4,9 @@ mod invocation;
 
 use std::path::Path;
 
+use reports::number::Unit;
 use reports::outcome::{Killer, Verdict};
-use reports::report::{Case, Phase, Point, Role, Series, Unit};
+use reports::report::{Case, Phase, Point, Role, Series};
 use reports::units;
 
 use crate::judge::{Judgement, PROTECTED_ANSWERS, PROTECTED_UNCHANGED, View, starved};
@@ -35,7 +36,10 @@ pub fn case(record: &Record, judgement: &Judgement, dir: &Path) -> Case {
         title: head.title.clone(),
         source: head.source.clone(),
         role,
-        guest: id.guest().map(str::to_owned),
+        machine: id.machine.clone(),
+        guest: head.guest.as_ref().map(|guest| guest.name.clone()),
+        policy: id.policy.clone(),
+        tree: id.tree.clone(),
         run: id.run,
         verdict: judgement.verdict,
         raw_verdict: judgement.raw_verdict,
@@ -84,7 +88,7 @@ fn beyond_kills(view: &View<'_>, judgement: &Judgement) -> Vec<String> {
     view.plan.expectations.iter().filter_map(tell).collect()
 }
 
-fn kill_words(kill: &reports::report::Kill) -> String {
+fn kill_words(kill: &reports::kill::Kill) -> String {
     let who = kill.actor.as_deref().unwrap_or(&kill.comm);
     let mut words = match kill.killer {
         Killer::Exit => format!("{who} exited by itself"),
@@ -212,7 +216,9 @@ fn console(record: &Record) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use reports::report::{Cleanup, Finding, Kill};
+    use reports::finding::Finding;
+    use reports::kill::Kill;
+    use reports::outcome::Cleanup;
     use rstest::rstest;
 
     use super::*;
@@ -252,6 +258,7 @@ mod tests {
             verdict,
             expected: String::new(),
             observed: String::new(),
+            numbers: Vec::new(),
             required_red: false,
         }
     }

@@ -1,4 +1,4 @@
-//! Report → JUnit XML for CI systems: a suite for each scenario and guest, a case for each finding and each twin.
+//! Report → JUnit XML for CI systems: a suite for each scenario and machine, a case for each finding and each twin.
 //!
 //! `fail` is a failure; `inconclusive` and `aborted` are errors, because nothing is known; `skipped` is skipped.
 //! A twin is one case: it passes when it turned red. XML 1.0 forbids control characters even as references, so
@@ -9,8 +9,9 @@ use std::time::Duration;
 use chrono::DateTime;
 use quick_junit::{NonSuccessKind, Property, Report as Document, TestCase, TestCaseStatus, TestSuite};
 
-use crate::outcome::Verdict;
-use crate::report::{Case, Cleanup, Finding, Report};
+use crate::finding::Finding;
+use crate::outcome::{Cleanup, Verdict};
+use crate::report::{Case, Report};
 use crate::rows::is_dirty;
 use crate::{phrase, text, units};
 
@@ -41,8 +42,8 @@ pub fn render(report: &Report) -> String {
 }
 
 fn suite_name(case: &Case) -> String {
-    let guest = case.guest.as_deref().map(|guest| format!(" on {guest}")).unwrap_or_default();
-    text::line(&format!("{}{guest}", case.scenario))
+    let id = case.id().group();
+    text::line(&format!("{}{}", id.name(), id.place()))
 }
 
 fn suite(report: &Report, name: &str, cases: &[&Case]) -> TestSuite {
@@ -59,7 +60,7 @@ fn suite(report: &Report, name: &str, cases: &[&Case]) -> TestSuite {
             suite.add_test_case(test);
         }
     }
-    for flaky in report.flaky.iter().filter(|flaky| cases.iter().any(|case| flaky.covers(case))) {
+    for flaky in report.flaky.iter().filter(|flaky| cases.iter().any(|case| flaky.id().repeats(&case.id()))) {
         let what = flaky.twin.as_deref().map_or_else(String::new, |twin| format!("twin {twin}: "));
         let verdicts: Vec<&str> = flaky.verdicts.iter().map(|verdict| verdict.word()).collect();
         let message = format!("flaky: {}", verdicts.join(", "));
@@ -116,7 +117,7 @@ fn of_finding(case: &Case, finding: &Finding) -> TestCase {
     let verdict = counted(case, finding);
     let message = match verdict {
         Verdict::Skipped => case.reason.as_deref().unwrap_or(&finding.observed).to_owned(),
-        _ => format!("expected {}; observed {}", finding.expected, finding.observed),
+        _ => format!("expected {}; observed {}", finding.expected, phrase::observed(finding)),
     };
     TestCase::new(text::line(&finding.id), status(verdict, &message, &finding.claim))
 }

@@ -5,8 +5,9 @@
 
 mod escape;
 
-use crate::outcome::Verdict;
-use crate::report::{Agreement, Case, Cleanup, Kill, Report};
+use crate::kill::{Agreement, Kill};
+use crate::outcome::{Cleanup, Verdict};
+use crate::report::{Case, Report};
 use crate::rows::{Row, rows};
 use crate::terminal::{count_line, machine_line};
 use crate::{phrase, sparkline, units};
@@ -56,14 +57,14 @@ fn table_head(out: &mut String, names: &[&str]) {
 }
 
 fn summary(out: &mut String, rows: &[Row<'_>]) {
-    table_head(out, &["", "scenario", "twin", "guest", "verdict", "evidence", "took"]);
+    table_head(out, &["", "scenario", "twin", "machine", "verdict", "evidence", "took"]);
     for row in rows {
-        let case = row.runs[0];
+        let (case, id) = (row.runs[0], row.id());
         let cells = [
             icon_of(row).to_owned(),
-            code(&case.scenario),
+            code(&id.group().name()),
             case.twin().map(code).unwrap_or_default(),
-            case.guest.as_deref().map(prose).unwrap_or_default(),
+            id.elsewhere().map(prose).unwrap_or_default(),
             row.word(),
             prose(&row.evidence()),
             units::duration_ms(row.took_ms()),
@@ -90,11 +91,12 @@ fn icon_of(row: &Row<'_>) -> &'static str {
 fn details(out: &mut String, row: &Row<'_>) {
     let case = row.telling();
     let open = if row.needs_block() { " open" } else { "" };
-    let guest = case.guest.as_deref().map(|guest| format!(" on {}", tag_text(guest))).unwrap_or_default();
+    let id = row.id();
     out.push_str(&format!(
-        "<details{open}>\n<summary>{} <code>{}</code>{guest}: {}</summary>\n\n",
+        "<details{open}>\n<summary>{} <code>{}</code>{}: {}</summary>\n\n",
         icon_of(row),
-        tag_text(&case.name()),
+        tag_text(&id.name()),
+        tag_text(&id.place()),
         row.word()
     ));
     out.push_str(&format!("**{}** ({})\n\n", prose(&case.title), prose(&case.source)));
@@ -158,7 +160,7 @@ fn findings(out: &mut String, case: &Case) {
             format!("{}: {}", code(&finding.id), prose(&finding.claim)),
             phrase::finding_state(finding),
             prose(&finding.expected),
-            prose(&finding.observed),
+            prose(&phrase::observed(finding)),
         ];
         table_row(out, &cells);
     }

@@ -1,4 +1,4 @@
-//! What a case can come to, and who can have ended a process.
+//! What a case can come to, who can have ended a process, and what may be left of it.
 //!
 //! The words are the published ones (kebab-case in every format). How single verdicts add up to one is
 //! written down here and nowhere else; deciding a verdict is the harness's work.
@@ -138,6 +138,21 @@ impl fmt::Display for Killer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.word())
     }
+}
+
+/// Whether the machine was shown to be as before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Cleanup {
+    /// Nothing was changed, so there was nothing to clean: a skipped or refused case.
+    NotNeeded,
+    /// Units gone, cgroup empty, swap and available memory back.
+    Proven,
+    /// Something is left, or could not be looked at.
+    NotProven {
+        /// What is left, one thing each.
+        left: Vec<String>,
+    },
 }
 
 #[cfg(test)]

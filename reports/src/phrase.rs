@@ -2,8 +2,10 @@
 //!
 //! Only puts fields into words; each renderer still makes the result harmless in its own way.
 
+use crate::finding::Finding;
+use crate::kill::{Agreement, Kill, Witness};
 use crate::outcome::{Killer, Verdict};
-use crate::report::{Agreement, Finding, Kill, Phase, Witness};
+use crate::report::Phase;
 use crate::units;
 
 /// Whether a finding came out as it should: held, or red where the twin must turn it red.
@@ -19,6 +21,30 @@ pub(crate) fn finding_state(finding: &Finding) -> String {
         (true, Verdict::Fail) => "red as it must".to_owned(),
         (true, Verdict::Pass) => "stayed green, must be red".to_owned(),
         (true, other) => format!("{other}, must be red"),
+    }
+}
+
+/// How near a finding was to the other verdict, with what that is to be called; none where no number decided.
+pub(crate) fn margin(finding: &Finding) -> Option<(&'static str, String)> {
+    let (number, share) = finding.tightest()?;
+    let label = match finding.verdict {
+        Verdict::Pass if share >= 0.0 => "margin",
+        Verdict::Fail if share < 0.0 => "missed by",
+        // Not decided, or not by a number: the wrong killer at the right size.
+        _ => return None,
+    };
+    let way = units::value(number.unit, number.margin?.abs());
+    let percent = share.abs() * 100.0;
+    let percent = if percent < 10.0 { format!("{percent:.1}") } else { format!("{percent:.0}") };
+    let what = if finding.numbers.len() > 1 { format!(" ({})", number.what) } else { String::new() };
+    Some((label, format!("{way}, {percent} %{what}")))
+}
+
+/// What was observed, and how near that was to the other verdict.
+pub(crate) fn observed(finding: &Finding) -> String {
+    match margin(finding) {
+        Some((label, margin)) => format!("{}; {label} {margin}", finding.observed),
+        None => finding.observed.clone(),
     }
 }
 

@@ -7,7 +7,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::{Killer, Verdict};
+use crate::case_id::CaseId;
+use crate::finding::Finding;
+use crate::kill::Kill;
+use crate::number::Unit;
+use crate::outcome::{Cleanup, Verdict};
 
 /// Version of the model: raised when a field changes its meaning or goes away, not when one is added.
 pub const SCHEMA: u32 = 1;
@@ -57,9 +61,12 @@ pub enum TargetKind {
 /// A machine that cases ran on. What could not be read is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Machine {
+    /// Its name: cases say it in [`Case::machine`].
+    #[serde(default)]
+    pub name: String,
     /// Throwaway VM or the host itself.
     pub target: TargetKind,
-    /// Name of the guest image, such as `trixie`; absent on a host. Cases name it in [`Case::guest`].
+    /// Name of the guest image, such as `trixie`; absent on a host.
     pub guest: Option<String>,
     /// Kernel release as `uname -r` prints it.
     pub kernel: Option<String>,
@@ -86,8 +93,17 @@ pub struct Case {
     pub source: String,
     /// The scenario as written, or one of its twins.
     pub role: Role,
+    /// The machine it ran on: the guest's name, or `host`.
+    #[serde(default)]
+    pub machine: String,
     /// Name of the guest it ran in; absent on a host.
     pub guest: Option<String>,
+    /// The policy under test; absent when the scenario brings its own limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// The tree of that policy that the stress was put into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<String>,
     /// Which of `--runs N` this is, from 1.
     pub run: u32,
     /// The verdict as shown. For a twin: pass = turned red where it must, fail = stayed green.
@@ -135,72 +151,6 @@ pub enum Role {
     },
 }
 
-/// One claim, judged against the record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Finding {
-    /// The expectation's id within its scenario.
-    pub id: String,
-    /// The claim as a sentence.
-    pub claim: String,
-    /// What came of it.
-    pub verdict: Verdict,
-    /// What had to be seen, with units.
-    pub expected: String,
-    /// What was seen, with units.
-    pub observed: String,
-    /// Whether this twin must turn it red. Always false outside twins.
-    pub required_red: bool,
-}
-
-/// A process that ended, attributed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Kill {
-    /// Id of the actor; absent when the victim is none of the scenario's.
-    pub actor: Option<String>,
-    /// Process id in the machine it ran on.
-    pub pid: u32,
-    /// Its name as the kernel had it: at most 15 bytes, chosen by the process itself, not to be trusted.
-    pub comm: String,
-    /// Who ended it.
-    pub killer: Killer,
-    /// The cgroup whose limit was hit; only for [`Killer::Memcg`].
-    pub limit: Option<String>,
-    /// Memory charged where the limit was hit, in bytes.
-    pub at_bytes: Option<u64>,
-    /// From the release of the stress to the end of the process, in milliseconds.
-    pub after_ms: Option<u64>,
-    /// From the kernel's timestamp of the kill to the recorded event, in microseconds.
-    pub latency_us: Option<u64>,
-    /// Everybody whom the same group kill (`memory.oom.group`) took, as the kernel names them: `comm (pid N)`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub victims: Vec<String>,
-    /// Who was asked, and what each said.
-    pub witnesses: Vec<Witness>,
-}
-
-/// One source that was asked who ended a process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Witness {
-    /// The source: `kernel log`, `memory.events`, `wait status`, `systemd`, `oomd`, `earlyoom`.
-    pub name: String,
-    /// What it said, as close to its own words as fits a line.
-    pub says: String,
-    /// How that fits the attribution.
-    pub agrees: Agreement,
-}
-
-/// How a witness fits the attribution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Agreement {
-    /// Says the same.
-    Agrees,
-    /// Has nothing to say: lost, gone or never there.
-    Missing,
-    /// Says something else.
-    Contradicts,
-}
-
 /// A stretch of the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Phase {
@@ -234,35 +184,6 @@ pub struct Point {
     pub value: Option<f64>,
 }
 
-/// What a metric is measured in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Unit {
-    /// Bytes.
-    Bytes,
-    /// A number of events or things.
-    Count,
-    /// Microseconds.
-    Microseconds,
-    /// Parts of a hundred.
-    Percent,
-}
-
-/// Whether the machine was shown to be as before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "state", rename_all = "kebab-case")]
-pub enum Cleanup {
-    /// Nothing was changed, so there was nothing to clean: a skipped or refused case.
-    NotNeeded,
-    /// Units gone, cgroup empty, swap and available memory back.
-    Proven,
-    /// Something is left, or could not be looked at.
-    NotProven {
-        /// What is left, one thing each.
-        left: Vec<String>,
-    },
-}
-
 /// A scenario or twin that did not come to the same verdict in every run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Flaky {
@@ -270,8 +191,17 @@ pub struct Flaky {
     pub scenario: String,
     /// The twin's id; absent for the scenario as written.
     pub twin: Option<String>,
+    /// The machine it ran on.
+    #[serde(default)]
+    pub machine: String,
     /// The guest it ran in; absent on a host.
     pub guest: Option<String>,
+    /// The policy under test; absent when the scenario brings its own limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// The tree of that policy that the stress was put into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<String>,
     /// The verdict of each run, in order.
     pub verdicts: Vec<Verdict>,
 }
@@ -285,43 +215,46 @@ impl Case {
         }
     }
 
-    /// `scenario` or `scenario/twin`.
-    pub fn name(&self) -> String {
-        match self.twin() {
-            None => self.scenario.clone(),
-            Some(twin) => format!("{}/{twin}", self.scenario),
+    /// Which case it is.
+    pub fn id(&self) -> CaseId {
+        CaseId {
+            machine: self.machine.clone(),
+            scenario: self.scenario.clone(),
+            twin: self.twin().map(str::to_owned),
+            policy: self.policy.clone(),
+            tree: self.tree.clone(),
+            run: self.run,
         }
     }
 }
 
 impl Flaky {
-    /// `scenario` or `scenario/twin`.
-    pub fn name(&self) -> String {
-        match &self.twin {
-            None => self.scenario.clone(),
-            Some(twin) => format!("{}/{twin}", self.scenario),
+    /// Which case it is; its first run stands for all of them.
+    pub fn id(&self) -> CaseId {
+        CaseId {
+            machine: self.machine.clone(),
+            scenario: self.scenario.clone(),
+            twin: self.twin.clone(),
+            policy: self.policy.clone(),
+            tree: self.tree.clone(),
+            run: 1,
         }
-    }
-
-    /// Whether `case` is one of the runs that disagree.
-    pub fn covers(&self, case: &Case) -> bool {
-        self.scenario == case.scenario && self.twin.as_deref() == case.twin() && self.guest == case.guest
     }
 }
 
-/// Finds what came to differing verdicts over several runs, for [`Report::flaky`].
-///
-/// Runs are told apart by scenario, twin and guest: two guests may differ without being flaky. Verdicts come
-/// in the order of `cases`.
+/// Finds what came to differing verdicts over several runs, for [`Report::flaky`]. Verdicts come in the order of `cases`.
 pub fn flaky<'a>(cases: impl IntoIterator<Item = &'a Case>) -> Vec<Flaky> {
     let mut found: Vec<Flaky> = Vec::new();
     for case in cases {
-        match found.iter_mut().find(|known| known.covers(case)) {
+        match found.iter_mut().find(|known| known.id().repeats(&case.id())) {
             Some(known) => known.verdicts.push(case.verdict),
             None => found.push(Flaky {
                 scenario: case.scenario.clone(),
                 twin: case.twin().map(str::to_owned),
+                machine: case.machine.clone(),
                 guest: case.guest.clone(),
+                policy: case.policy.clone(),
+                tree: case.tree.clone(),
                 verdicts: vec![case.verdict],
             }),
         }
@@ -339,16 +272,16 @@ mod tests {
     fn flaky_is_disagreement_between_runs_and_nothing_else() {
         let found = flaky(&samples::mixed().cases);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert_eq!(found[0].name(), "oomd-swap-path");
+        assert_eq!(found[0].id().name(), "oomd-swap-path");
         assert_eq!(found[0].verdicts.iter().filter(|verdict| **verdict == Verdict::Fail).count(), 1);
 
         let mut cases = samples::all_pass().cases;
         cases.extend(samples::all_pass().cases);
         assert_eq!(flaky(&cases), []);
         for case in &mut cases[4..] {
-            case.guest = Some("bookworm".into());
+            case.machine = "bookworm".into();
             case.verdict = Verdict::Fail;
         }
-        assert_eq!(flaky(&cases), [], "guests may differ");
+        assert_eq!(flaky(&cases), [], "machines may differ");
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Groups and orders only; verdicts, headlines and the flaky mark are taken as they are.
 
-use crate::outcome::Verdict;
-use crate::report::{Case, Cleanup, Flaky, Report};
+use crate::case_id::CaseId;
+use crate::outcome::{Cleanup, Verdict};
+use crate::report::{Case, Flaky, Report};
 
 /// Where a row stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub(crate) enum Place {
     UnderScenario,
 }
 
-/// All runs of one scenario or twin in one guest.
+/// All runs of one scenario or twin on one machine.
 #[derive(Debug)]
 pub(crate) struct Row<'a> {
     /// The runs, at least one.
@@ -24,6 +25,11 @@ pub(crate) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
+    /// Which case it is.
+    pub(crate) fn id(&self) -> CaseId {
+        self.runs[0].id()
+    }
+
     /// The run that says most: the first of those with the most severe verdict.
     pub(crate) fn telling(&self) -> &'a Case {
         let worst = Verdict::combine(self.runs.iter().map(|case| case.verdict));
@@ -91,9 +97,9 @@ pub(crate) fn tally(cases: &[&Case]) -> String {
 pub(crate) fn rows(report: &Report) -> Vec<Row<'_>> {
     let mut rows: Vec<Row<'_>> = Vec::new();
     for case in &report.cases {
-        let same_group =
-            |row: &Row<'_>| row.runs[0].scenario == case.scenario && row.runs[0].guest == case.guest;
-        if let Some(row) = rows.iter_mut().find(|row| same_group(row) && row.runs[0].twin() == case.twin()) {
+        let id = case.id();
+        let same_group = |row: &Row<'_>| row.id().group() == id.group();
+        if let Some(row) = rows.iter_mut().find(|row| row.id().repeats(&id)) {
             row.runs.push(case);
             continue;
         }
@@ -101,14 +107,14 @@ pub(crate) fn rows(report: &Report) -> Vec<Row<'_>> {
             None => rows.iter().position(same_group),
             Some(_) => rows.iter().rposition(same_group).map(|last| last + 1),
         };
-        let flaky = report.flaky.iter().find(|flaky| flaky.covers(case));
+        let flaky = report.flaky.iter().find(|flaky| flaky.id().repeats(&id));
         rows.insert(at.unwrap_or(rows.len()), Row { runs: vec![case], place: Place::Margin, flaky });
     }
     for at in 1..rows.len() {
-        let (above, here) = (rows[at - 1].runs[0], rows[at].runs[0]);
-        let goes_on = above.scenario == here.scenario && above.guest == here.guest;
-        let under = above.twin().is_none() || rows[at - 1].place == Place::UnderScenario;
-        if here.twin().is_some() && goes_on && under {
+        let (above, here) = (rows[at - 1].id(), rows[at].id());
+        let goes_on = above.group() == here.group();
+        let under = above.twin.is_none() || rows[at - 1].place == Place::UnderScenario;
+        if here.twin.is_some() && goes_on && under {
             rows[at].place = Place::UnderScenario;
         }
     }
@@ -121,17 +127,17 @@ mod tests {
     use crate::report::{Role, flaky};
     use crate::samples;
 
-    fn case(scenario: &str, twin: Option<&str>, guest: &str, run: u32) -> Case {
+    fn case(scenario: &str, twin: Option<&str>, machine: &str, run: u32) -> Case {
         let role = twin.map_or(Role::Base, |id| Role::Twin { id: id.into(), must_fail: Vec::new() });
         let case = samples::all_pass().cases.swap_remove(0);
-        Case { scenario: scenario.into(), role, guest: Some(guest.into()), run, ..case }
+        Case { scenario: scenario.into(), role, machine: machine.into(), run, ..case }
     }
 
     fn listed(cases: Vec<Case>) -> Vec<String> {
         let report = Report { flaky: flaky(&cases), cases, ..samples::empty() };
         let line = |row: &Row<'_>| {
             let indent = if row.place == Place::UnderScenario { "  " } else { "" };
-            format!("{indent}{} {} {}", row.runs[0].name(), row.runs[0].guest.as_deref().unwrap(), row.word())
+            format!("{indent}{} {} {}", row.id().name(), row.id().machine, row.word())
         };
         rows(&report).iter().map(line).collect()
     }
@@ -154,6 +160,15 @@ mod tests {
     fn a_twin_without_its_scenario_stands_at_the_margin() {
         let cases = vec![case("b", None, "trixie", 1), case("a", Some("t"), "trixie", 1)];
         assert_eq!(listed(cases), ["b trixie pass", "a/t trixie pass"]);
+    }
+
+    /// Neither a second host nor a second policy is a repetition.
+    #[test]
+    fn no_case_vanishes_behind_another() {
+        let mut cases =
+            vec![case("a", None, "host", 1), case("a", None, "web", 1), case("a", None, "web", 1)];
+        cases[2].policy = Some("p".into());
+        assert_eq!(listed(cases), ["a host pass", "a web pass", "a on p web pass"]);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Reports to render in tests: all pass, one of everything that can go wrong, nothing at all, and one in which
 //! every text is hostile.
 
-use crate::outcome::{Killer, Verdict};
-use crate::report::{
-    Agreement, Case, Cleanup, Finding, Kill, Machine, Phase, Point, Report, Role, SCHEMA, Series, TargetKind,
-    Unit, Witness, flaky,
-};
+use crate::finding::Finding;
+use crate::kill::{Agreement, Kill, Witness};
+use crate::number::{Number, Unit};
+use crate::outcome::{Cleanup, Killer, Verdict};
+use crate::report::{Case, Machine, Phase, Point, Report, Role, SCHEMA, Series, TargetKind, flaky};
 
 const MIB: u64 = 1 << 20;
 
@@ -40,6 +40,7 @@ pub(crate) fn empty() -> Report {
 
 fn trixie() -> Machine {
     Machine {
+        name: "trixie".into(),
         target: TargetKind::Vm,
         guest: Some("trixie".into()),
         kernel: Some("6.12.41+deb13-amd64".into()),
@@ -71,8 +72,15 @@ fn finding(id: &str, claim: &str, verdict: Verdict, expected: &str, observed: &s
         verdict,
         expected: expected.into(),
         observed: observed.into(),
+        numbers: Vec::new(),
         required_red: false,
     }
+}
+
+/// The peak of work, which has to be within 2 % of 512 MiB.
+fn at_its_cap(bytes: u64) -> Number {
+    let cap = (512 * MIB) as f64;
+    Number::within("peak of work at the kill", Unit::Bytes, Some(bytes as f64), cap, 0.02 * cap)
 }
 
 fn witness(name: &str, agrees: Agreement, says: &str) -> Witness {
@@ -109,7 +117,10 @@ fn base() -> Case {
         title: "A runaway dies at its own ceiling, and nothing else notices".into(),
         source: "devvm 2026-06-22, stress test A".into(),
         role: Role::Base,
+        machine: "trixie".into(),
         guest: Some("trixie".into()),
+        policy: None,
+        tree: None,
         run: 1,
         verdict: Verdict::Pass,
         raw_verdict: Verdict::Pass,
@@ -119,13 +130,16 @@ fn base() -> Case {
                    sshd answered in 31 ms"
                 .into(),
         findings: vec![
-            finding(
-                "killed-by-its-own-cap",
-                "hog is killed by memcg, at the limit of work",
-                Verdict::Pass,
-                "memcg kill by limit work at 512.0 MiB ± 2 %",
-                "memcg kill by limit work at 512.0 MiB",
-            ),
+            Finding {
+                numbers: vec![at_its_cap(511 * MIB)],
+                ..finding(
+                    "killed-by-its-own-cap",
+                    "hog is killed by memcg, at the limit of work",
+                    Verdict::Pass,
+                    "memcg kill by limit work at 512.0 MiB ± 2 %",
+                    "memcg kill by limit work at 511.0 MiB",
+                )
+            },
             finding(
                 "swap-flat",
                 "host swap out does not grow",
@@ -162,6 +176,7 @@ fn twin(id: &str, must_fail: &[&str], headline: &str) -> Case {
         finding.required_red = true;
         finding.verdict = Verdict::Fail;
         finding.observed = headline.into();
+        finding.numbers.clear();
     }
     case.raw_verdict = Verdict::Fail;
     case.headline = headline.into();
@@ -197,7 +212,7 @@ pub(crate) fn mixed() -> Report {
     cases.extend([panicked(), skipped(), aborted()]);
     cases.extend((1..=5).map(flickering));
     let mut bookworm = trixie();
-    bookworm.guest = Some("bookworm".into());
+    (bookworm.name, bookworm.guest) = ("bookworm".into(), Some("bookworm".into()));
     bookworm.kernel = Some("6.1.0-37-amd64".into());
     bookworm.systemd = Some("252.38-1~deb12u1".into());
     Report {
@@ -223,6 +238,7 @@ fn wrong_killer() -> Case {
     case.findings[0] = Finding {
         verdict: Verdict::Fail,
         observed: "SIGKILL at 498.2 MiB; oom_kill of work stayed 0".into(),
+        numbers: vec![at_its_cap(498 * MIB + 200_000)],
         ..case.findings[0].clone()
     };
     case.kills = vec![Kill {
@@ -258,7 +274,7 @@ fn panicked() -> Case {
     let mut case = base();
     case.scenario = "soft-cap-throttle".into();
     case.title = "A balloon pushed past MemoryHigh crawls and harms nobody outside".into();
-    case.guest = Some("bookworm".into());
+    (case.machine, case.guest) = ("bookworm".into(), Some("bookworm".into()));
     case.verdict = Verdict::Inconclusive;
     case.raw_verdict = Verdict::Inconclusive;
     case.headline = String::new();
@@ -344,12 +360,14 @@ pub(crate) fn hostile(text: &str) -> Report {
     let mut case = wrong_killer();
     (case.scenario, case.title, case.source, case.headline, case.command) =
         (text(), text(), text(), text(), text());
-    (case.guest, case.reason, case.record_path) = (Some(text()), Some(text()), Some(text()));
+    (case.machine, case.guest, case.policy, case.tree) = (text(), Some(text()), Some(text()), Some(text()));
+    (case.reason, case.record_path) = (Some(text()), Some(text()));
     (case.warnings, case.console) = (vec![text()], vec![text()]);
     case.cleanup = Cleanup::NotProven { left: vec![text()] };
     for finding in &mut case.findings {
         (finding.id, finding.claim, finding.expected, finding.observed) = (text(), text(), text(), text());
         finding.verdict = Verdict::Fail;
+        finding.numbers = vec![Number { what: text(), ..at_its_cap(0) }; 2];
     }
     for kill in &mut case.kills {
         (kill.actor, kill.comm, kill.limit) = (Some(text()), text(), Some(text()));
@@ -362,7 +380,8 @@ pub(crate) fn hostile(text: &str) -> Report {
     let mut twin = case.clone();
     twin.role = Role::Twin { id: text(), must_fail: vec![text()] };
     let mut machine = trixie();
-    (machine.guest, machine.kernel, machine.accel) = (Some(text()), Some(text()), Some(text()));
+    (machine.name, machine.guest, machine.kernel, machine.accel) =
+        (text(), Some(text()), Some(text()), Some(text()));
     Report {
         tool_version: text(),
         machines: vec![machine.clone(), machine],

@@ -74,7 +74,8 @@ pub fn peak(series: &Series) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Point, Unit};
+    use crate::number::Unit;
+    use crate::report::Point;
 
     fn series(cap: Option<f64>, values: &[Option<f64>]) -> Series {
         let points =

@@ -8,6 +8,7 @@ mod block;
 mod page;
 mod table;
 
+use crate::case_id::HOST;
 use crate::report::{Machine, Report, TargetKind};
 use crate::rows::{is_dirty, rows, tally};
 use crate::units;
@@ -78,7 +79,8 @@ pub(crate) fn machine_line(machine: &Machine) -> String {
         TargetKind::Vm => {
             format!("vm {}", machine.guest.as_deref().unwrap_or_default()).trim_end().to_owned()
         }
-        TargetKind::Host => "this host".to_owned(),
+        TargetKind::Host if machine.name == HOST => "this host".to_owned(),
+        TargetKind::Host => format!("host {}", machine.name),
     };
     let swap = machine.swap_bytes.map(|swap| match swap {
         0 => "no swap".to_owned(),

@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, SecondsFormat};
 
-use crate::report::Unit;
+use crate::number::Unit;
 
 /// Bytes in binary units with one decimal, such as `512.0 MiB`; below one KiB as `1023 B`.
 pub fn bytes(bytes: u64) -> String {
@@ -53,13 +53,15 @@ pub fn instant(unix_seconds: u64) -> String {
         .map_or_else(|| format!("@{unix_seconds}"), |at| at.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
-/// A value of a series in its unit.
+/// A value in its unit.
 pub fn value(unit: Unit, value: f64) -> String {
     match unit {
         Unit::Bytes => bytes(value as u64),
         Unit::Microseconds => duration_us(value as u64),
         Unit::Count => format!("{value:.0}"),
         Unit::Percent => format!("{value:.1} %"),
+        Unit::BytesPerSecond => format!("{}/s", bytes(value as u64)),
+        Unit::CountPerSecond => format!("{value:.0}/s"),
     }
 }
 

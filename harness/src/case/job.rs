@@ -3,11 +3,12 @@
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
+use reports::case_id::CaseId;
 use serde::{Deserialize, Serialize};
 
 use super::Case;
 use crate::reading::diagnostic::Invalid;
-use crate::record::{CaseId, GuestFacts};
+use crate::record::GuestFacts;
 use crate::scenario::Scenario;
 
 /// Its version: both halves are the same program, or say so.

@@ -146,7 +146,7 @@ fn ended(case: &Case, dir: &Path, ran: Result<crate::run::Outcome, HostError>) -
     if !judged.dirt().is_empty() {
         eprintln!(
             "cleanup of {} is not proven, this machine may be dirty; `bulkhead recover` looks again:",
-            judged.case.name()
+            judged.case.id().name()
         );
         judged.dirt().iter().for_each(|left| eprintln!("  {left}"));
     }

@@ -8,8 +8,8 @@ mod counters;
 mod daemons;
 pub(super) mod kernel_log;
 
+use reports::kill::{Agreement, Kill, Witness};
 use reports::outcome::Killer;
-use reports::report::{Agreement, Kill, Witness};
 
 use super::View;
 use super::conditions::has_processes;

@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use reports::finding::Finding;
+use reports::kill::Kill;
+use reports::number::{Number, Unit};
 use reports::outcome::{Killer, Verdict};
-use reports::report::{Finding, Kill};
 use reports::units;
 
 use super::attribution::SOME_WERE_KILLED;
@@ -190,5 +192,9 @@ fn held(view: &View<'_>) -> Option<Finding> {
         Some(held) => (Verdict::Inconclusive, format!("only {}", seconds(held))),
         None => (Verdict::Inconclusive, "never".to_owned()),
     };
-    Some(found(HELD, "the stress is held".into(), verdict, format!("at least {}", seconds(wanted)), observed))
+    let expected = format!("at least {}", seconds(wanted));
+    let value = held.map(|us| us as f64);
+    let number = Number::at_least("length of the hold", Unit::Microseconds, value, wanted as f64);
+    let finding = found(HELD, "the stress is held".into(), verdict, expected, observed);
+    Some(Finding { numbers: vec![number], ..finding })
 }

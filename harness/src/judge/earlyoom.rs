@@ -1,7 +1,7 @@
 //! The claim about whom earlyoom chooses, and at which threshold, from its own log.
 
+use reports::finding::Finding;
 use reports::outcome::Verdict;
-use reports::report::Finding;
 
 use super::{View, found};
 use crate::killer::Says;

@@ -1,11 +1,13 @@
 //! The claim that an actor was killed by exactly this killer, at this limit, at this size.
 
+use reports::finding::Finding;
+use reports::kill::Kill;
+use reports::number::{Number, Unit};
 use reports::outcome::{Killer, Verdict};
-use reports::report::{Finding, Kill};
 
 use super::attribution::kernel_log::death_of;
 use super::{View, found, size};
-use crate::plan::claim::KillClaim;
+use crate::plan::claim::{AtClaim, KillClaim};
 use crate::record::event::ActorEnd;
 
 pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, claim: &KillClaim) -> Finding {
@@ -14,11 +16,21 @@ pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, claim: &KillClaim
         Killer::Exit => format!("{} leaves by itself", claim.victim),
         by => format!("{} is ended by {by}", claim.victim),
     };
-    let (verdict, observed) = match kills.iter().find(|kill| kill.actor.as_ref() == Some(&claim.victim)) {
+    let kill = kills.iter().find(|kill| kill.actor.as_ref() == Some(&claim.victim));
+    let (verdict, observed) = match kill {
         None => not_ended(view, claim),
         Some(kill) => ended(view, claim, kill),
     };
-    found(id, sentence, verdict, expected, observed)
+    let peak = kill.and_then(|kill| kill.at_bytes);
+    let numbers = claim.at.map(|at| size_at_kill(claim, at, peak)).into_iter().collect();
+    Finding { numbers, ..found(id, sentence, verdict, expected, observed) }
+}
+
+/// The peak at the kill beside the one that is claimed.
+fn size_at_kill(claim: &KillClaim, at: AtClaim, peak: Option<u64>) -> Number {
+    let what = format!("peak of {} at the kill", claim.limit.as_deref().unwrap_or("the limiting cgroup"));
+    let bound = at.bytes as f64;
+    Number::within(what, Unit::Bytes, peak.map(|bytes| bytes as f64), bound, at.within * bound)
 }
 
 fn expected(claim: &KillClaim) -> String {
@@ -95,11 +107,9 @@ fn ended(view: &View<'_>, claim: &KillClaim, kill: &Kill) -> (Verdict, String) {
     if claim.limit.is_some() && kill.limit.is_none() {
         return (Verdict::Inconclusive, format!("{observed}: no witness says which limit was hit"));
     }
-    match (claim.at, kill.at_bytes) {
-        (Some(at), Some(bytes)) if (bytes as f64 - at.bytes as f64).abs() > at.within * at.bytes as f64 => {
-            (Verdict::Fail, observed)
-        }
-        (Some(_), None) => (Verdict::Inconclusive, format!("{observed}: its peak could not be read")),
+    match claim.at.map(|at| size_at_kill(claim, at, kill.at_bytes).margin) {
+        Some(Some(margin)) if margin < 0.0 => (Verdict::Fail, observed),
+        Some(None) => (Verdict::Inconclusive, format!("{observed}: its peak could not be read")),
         _ => (Verdict::Pass, observed),
     }
 }

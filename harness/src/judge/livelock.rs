@@ -4,8 +4,9 @@
 //! memory is not livelocked, however full its cgroup is. The longest stretch that shows all signs counts, wherever in the
 //! stress it lies; the `MemoryHigh` of any cgroup around the hog throttles it.
 
+use reports::finding::Finding;
+use reports::number::{Number, Unit};
 use reports::outcome::Verdict;
-use reports::report::Finding;
 
 use super::seen::hole;
 use super::{View, cgroup_path, found, is_below, size};
@@ -27,8 +28,8 @@ pub(super) fn judge(view: &View<'_>, id: &str, claim: &LivelockClaim) -> Finding
         STALLED * 100.0,
         WAITING * 100.0
     );
-    let (verdict, observed) = observe(view, claim);
-    found(id, sentence, verdict, expected, observed)
+    let (verdict, observed, numbers) = observe(view, claim);
+    Finding { numbers, ..found(id, sentence, verdict, expected, observed) }
 }
 
 /// A cgroup around the hog that throttles it.
@@ -62,33 +63,58 @@ impl Stretch {
     }
 }
 
-fn observe(view: &View<'_>, claim: &LivelockClaim) -> (Verdict, String) {
+fn observe(view: &View<'_>, claim: &LivelockClaim) -> (Verdict, String, Vec<Number>) {
     let bands = match bands(view, claim) {
         Ok(bands) if bands.is_empty() => {
-            return (Verdict::Pass, format!("{} has no band between MemoryHigh and MemoryMax", claim.cgroup));
+            let words = format!("{} has no band between MemoryHigh and MemoryMax", claim.cgroup);
+            return (Verdict::Pass, words, Vec::new());
         }
         Ok(bands) => bands,
-        Err(unseen) => return (Verdict::Inconclusive, unseen),
+        Err(unseen) => return (Verdict::Inconclusive, unseen, Vec::new()),
     };
     let mut open = None;
     let mut words = Vec::new();
+    let mut numbers = Vec::new();
     for band in &bands {
         match longest(view, claim, band) {
             Ok(Some(stretch)) => {
                 let said = say(band, &stretch);
-                if stretch.us() >= LONG_US || is_open(view, &stretch) {
-                    return (Verdict::Fail, format!("livelock: {said}"));
+                if stretch.us() >= longest_allowed(view, &stretch) {
+                    return (Verdict::Fail, format!("livelock: {said}"), signs(view, band, &stretch));
                 }
                 words.push(said);
+                numbers.push(length(view, band, &stretch));
             }
             Ok(None) => words.push(format!("never stalled between {}", edges(band))),
             Err(unseen) => open = Some(unseen),
         }
     }
     match open {
-        Some(unseen) => (Verdict::Inconclusive, unseen),
-        None => (Verdict::Pass, words.join("; ")),
+        Some(unseen) => (Verdict::Inconclusive, unseen, numbers),
+        None => (Verdict::Pass, words.join("; "), numbers),
     }
+}
+
+/// How long nothing moved, beside how long that would be a livelock.
+fn length(view: &View<'_>, band: &Band<'_>, stretch: &Stretch) -> Number {
+    let what = format!("longest stretch without progress above the high of {}", band.name);
+    let allowed = longest_allowed(view, stretch);
+    Number::at_most(what, Unit::Microseconds, Some(stretch.us() as f64), allowed as f64)
+}
+
+/// From which length on a stretch is a livelock, µs.
+fn longest_allowed(view: &View<'_>, stretch: &Stretch) -> u64 {
+    if lasts_to_the_end(view, stretch) { OPEN_US } else { LONG_US }
+}
+
+/// All signs of a livelock, each beside its threshold. None of them alone is one.
+fn signs(view: &View<'_>, band: &Band<'_>, stretch: &Stretch) -> Vec<Number> {
+    let (progress, waiting) = (stretch.progress * 100.0, stretch.waiting * 100.0);
+    vec![
+        length(view, band, stretch),
+        Number::at_least("progress in it, of that before", Unit::Percent, Some(progress), STALLED * 100.0),
+        Number::at_most("time stalled in it", Unit::Percent, Some(waiting), WAITING * 100.0),
+    ]
 }
 
 fn edges(band: &Band<'_>) -> String {
@@ -107,9 +133,9 @@ fn say(band: &Band<'_>, stretch: &Stretch) -> String {
 }
 
 /// Whether a stretch lasts to the end of the stress: nobody acted for as long as anybody looked.
-fn is_open(view: &View<'_>, stretch: &Stretch) -> bool {
+fn lasts_to_the_end(view: &View<'_>, stretch: &Stretch) -> bool {
     let over = view.window(Phase::Stress).map_or(u64::MAX, |(_, to)| to);
-    stretch.us() >= OPEN_US && stretch.to.saturating_add(view.pace_us()) >= over
+    stretch.to.saturating_add(view.pace_us()) >= over
 }
 
 /// Every cgroup around the hog with a `MemoryHigh`: its own by the claim, and those above it.

@@ -1,7 +1,8 @@
 //! The claim that a metric stays within bounds in a part of the run.
 
+use reports::finding::Finding;
+use reports::number::{Number, Unit as Published};
 use reports::outcome::Verdict;
-use reports::report::Finding;
 use reports::units;
 
 use super::{View, answers, found, gaps, seen, size};
@@ -9,20 +10,24 @@ use crate::plan::claim::{Bound, BoundKind, BoundValue, MetricClaim, Phase, Unit}
 use crate::scenario::metric::Course;
 
 pub(super) fn judge(view: &View<'_>, id: &str, claim: &MetricClaim) -> Finding {
-    let mut verdict = Verdict::Pass;
-    let mut expected = Vec::new();
-    let mut observed = Vec::new();
-    for bound in &claim.bounds {
-        let judged = judge_bound(view, claim, bound);
-        verdict = verdict.worse(judged.0);
-        expected.push(judged.1);
-        // Two bounds on one number: once is enough.
-        if !observed.contains(&judged.2) {
-            observed.push(judged.2);
-        }
-    }
+    let judged: Vec<Judged> = claim.bounds.iter().map(|bound| judge_bound(view, claim, bound)).collect();
+    let verdict = judged.iter().fold(Verdict::Pass, |worst, one| worst.worse(one.verdict));
+    let expected: Vec<&str> = judged.iter().map(|one| one.expected.as_str()).collect();
+    let mut observed: Vec<&str> = judged.iter().map(|one| one.observed.as_str()).collect();
+    // Two bounds on one number: once is enough.
+    observed.dedup();
     let sentence = format!("{} stays within bounds ({})", claim.metric, phase_name(claim.during));
-    found(id, sentence, verdict, expected.join("; "), observed.join("; "))
+    let finding = found(id, sentence, verdict, expected.join("; "), observed.join("; "));
+    Finding { numbers: judged.into_iter().filter_map(|one| one.number).collect(), ..finding }
+}
+
+/// One bound, judged.
+struct Judged {
+    verdict: Verdict,
+    expected: String,
+    observed: String,
+    /// None where there is no bound to compare with.
+    number: Option<Number>,
 }
 
 /// A statistic as far as it could be observed.
@@ -40,7 +45,7 @@ impl Observation {
     }
 }
 
-fn judge_bound(view: &View<'_>, claim: &MetricClaim, bound: &Bound) -> (Verdict, String, String) {
+fn judge_bound(view: &View<'_>, claim: &MetricClaim, bound: &Bound) -> Judged {
     let rate = is_rate(bound.kind);
     let word = bound_word(bound.kind, claim.unit);
     let (limit, expected) = match bound.value {
@@ -55,21 +60,58 @@ fn judge_bound(view: &View<'_>, claim: &MetricClaim, bound: &Bound) -> (Verdict,
         }
     };
     let seen = statistic(view, claim, bound.kind, claim.during);
+    let number = limit.map(|limit| number(claim, bound.kind, seen.value, limit));
     let (Some(value), Some(limit)) = (seen.value, limit) else {
         let unseen = seen.open.unwrap_or_else(|| format!("not observed in {}", phase_name(claim.during)));
-        return (Verdict::Inconclusive, expected, unseen);
+        return Judged { verdict: Verdict::Inconclusive, expected, observed: unseen, number };
     };
     let held = allowed(bound.kind, value, limit);
     let observed = shown(claim.unit, value, rate);
     let latency = claim.unit == Unit::Duration && !rate && bound.kind == BoundKind::Max;
-    match (view.starvation().filter(|_| !held && latency), seen.open) {
+    let (verdict, observed) = match (view.starvation().filter(|_| !held && latency), seen.open) {
         // A latency that the host of the VM made says nothing about the guest.
-        (Some(why), _) => (Verdict::Inconclusive, expected, format!("{observed}, {why}")),
+        (Some(why), _) => (Verdict::Inconclusive, format!("{observed}, {why}")),
         (None, Some(why)) if !is_settled(&claim.metric, bound.kind, held) => {
-            (Verdict::Inconclusive, expected, format!("{observed} as far as was seen; {why}"))
+            (Verdict::Inconclusive, format!("{observed} as far as was seen; {why}"))
         }
-        (None, _) if held => (Verdict::Pass, expected, observed),
-        (None, _) => (Verdict::Fail, expected, observed),
+        (None, _) if held => (Verdict::Pass, observed),
+        (None, _) => (Verdict::Fail, observed),
+    };
+    Judged { verdict, expected, observed, number }
+}
+
+/// What was compared, in the units of reports.
+fn number(claim: &MetricClaim, kind: BoundKind, value: Option<f64>, limit: f64) -> Number {
+    let what = match kind {
+        BoundKind::Max | BoundKind::Min => claim.metric.clone(),
+        BoundKind::MaxDelta | BoundKind::MinDelta => format!("growth of {}", claim.metric),
+        BoundKind::MaxRate | BoundKind::MinRate => format!("rate of {}", claim.metric),
+    };
+    compared(what, claim.unit, kind, value, limit)
+}
+
+/// A value of a metric beside its bound, in the units of reports.
+pub(super) fn compared(what: String, unit: Unit, kind: BoundKind, value: Option<f64>, limit: f64) -> Number {
+    // An answer that was refused took no time at all.
+    let value = value.filter(|value| unit != Unit::Duration || *value < u64::MAX as f64);
+    let (unit, scale) = match (unit, is_rate(kind)) {
+        (Unit::Bytes, false) => (Published::Bytes, 1.0),
+        (Unit::Bytes, true) => (Published::BytesPerSecond, 1.0),
+        (Unit::Count, false) => (Published::Count, 1.0),
+        (Unit::Count, true) => (Published::CountPerSecond, 1.0),
+        (Unit::Hundredths, false) => (Published::Count, 0.01),
+        (Unit::Hundredths, true) => (Published::CountPerSecond, 0.01),
+        (Unit::Duration, false) => (Published::Microseconds, 1.0),
+        (Unit::Duration, true) => (Published::Percent, 100.0),
+    };
+    let (value, limit) = (value.map(|value| value * scale), limit * scale);
+    match kind {
+        BoundKind::Max | BoundKind::MaxDelta | BoundKind::MaxRate => {
+            Number::at_most(what, unit, value, limit)
+        }
+        BoundKind::Min | BoundKind::MinDelta | BoundKind::MinRate => {
+            Number::at_least(what, unit, value, limit)
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The claim that systemd-oomd, by its own dump, is armed and watches this cgroup: else its silence proves nothing.
 
+use reports::finding::Finding;
 use reports::outcome::Verdict;
-use reports::report::Finding;
 
 use super::seen::hole;
 use super::{View, found};

@@ -3,8 +3,10 @@
 //! The kernel's own times decide where it logged the kills: two deaths within one beat of the run loop are recorded in the
 //! order in which they are looked for. Which killer it was is another claim's business, but it must be known.
 
+use reports::finding::Finding;
+use reports::kill::Kill;
+use reports::number::{Number, Unit};
 use reports::outcome::{Killer, Verdict};
-use reports::report::{Finding, Kill};
 
 use super::attribution::kernel_log::death_of;
 use super::{View, found};
@@ -40,7 +42,19 @@ pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, order: &[String])
     } else {
         Verdict::Fail
     };
-    found(id, "the cheap ones die first".into(), verdict, order.join(", then "), observed)
+    let finding = found(id, "the cheap ones die first".into(), verdict, order.join(", then "), observed);
+    Finding { numbers: intervals(&killed, order), ..finding }
+}
+
+/// From each kill to the one that has to follow it, where both were seen.
+fn intervals(killed: &[(u64, &str)], order: &[String]) -> Vec<Number> {
+    let at = |actor: &str| killed.iter().find(|(_, id)| *id == actor).map(|(at, _)| *at as f64);
+    let between = |pair: &[String]| {
+        let us = at(&pair[1])? - at(&pair[0])?;
+        let what = format!("from the end of {} to that of {}", pair[0], pair[1]);
+        Some(Number::at_least(what, Unit::Microseconds, Some(us), 0.0))
+    };
+    order.windows(2).filter_map(between).collect()
 }
 
 fn fate(view: &View<'_>, kills: &[Kill], id: &str) -> Fate {

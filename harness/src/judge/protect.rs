@@ -1,7 +1,8 @@
 //! The claims that come with `[protect]`: the same units before and after, and answers throughout.
 
+use reports::finding::Finding;
+use reports::number::{Number, Unit};
 use reports::outcome::Verdict;
-use reports::report::Finding;
 
 use super::answers::{Probe, during, hole, probes};
 use super::{PROTECTED_ANSWERS, PROTECTED_UNCHANGED, View, found};
@@ -73,10 +74,14 @@ fn answers(view: &View<'_>) -> Finding {
     let mut verdict = Verdict::Pass;
     let mut observed = Vec::new();
     let mut expected = Vec::new();
+    let mut numbers = Vec::new();
     for (index, answer) in view.plan.protect.answers.iter().enumerate() {
         expected.push(format!("{} within {:.1} s", answer.target, answer.within_us as f64 / 1e6));
         let all = but_a_cold_start(view, probes(view, index), answer.within_us);
-        let (mut one, mut words) = judge_probe(&all, answer.within_us);
+        let (mut one, mut words, slowest) = judge_probe(&all, answer.within_us);
+        let what = format!("slowest answer of {}", answer.target);
+        let value = slowest.map(|us| us as f64);
+        numbers.push(Number::at_most(what, Unit::Microseconds, value, answer.within_us as f64));
         if one == Verdict::Fail && unsteady(view, &all, answer.within_us) {
             one = Verdict::Inconclusive;
             words += "; and it was not steady before the stress, either";
@@ -93,13 +98,9 @@ fn answers(view: &View<'_>) -> Finding {
         verdict = verdict.worse(one);
         observed.push(format!("{} {words}", answer.target));
     }
-    found(
-        PROTECTED_ANSWERS,
-        "everything protected keeps answering".into(),
-        verdict,
-        expected.join("; "),
-        observed.join("; "),
-    )
+    let claim = "everything protected keeps answering".into();
+    let finding = found(PROTECTED_ANSWERS, claim, verdict, expected.join("; "), observed.join("; "));
+    Finding { numbers, ..finding }
 }
 
 /// Why the answers say nothing of the stress: what was answered before it or after it does not count.
@@ -134,7 +135,10 @@ fn unsteady(view: &View<'_>, all: &[Probe<'_>], within_us: u64) -> bool {
         .any(|probe| judge_probe(&[*probe], within_us).0 == Verdict::Fail)
 }
 
-fn judge_probe(probes: &[Probe<'_>], within_us: u64) -> (Verdict, String) {
+/// What came of one probe: verdict, words, and the longest that an answer took, µs, where that is a time.
+type Heard = (Verdict, String, Option<u64>);
+
+fn judge_probe(probes: &[Probe<'_>], within_us: u64) -> Heard {
     let mut worst = 0;
     let mut answered = 0;
     let mut penalised = 0;
@@ -145,21 +149,24 @@ fn judge_probe(probes: &[Probe<'_>], within_us: u64) -> (Verdict, String) {
                 answered += 1;
             }
             AnswerResult::Answered { took_us } => {
-                return (Verdict::Fail, format!("took {:.2} s", *took_us as f64 / 1e6));
+                return (Verdict::Fail, format!("took {:.2} s", *took_us as f64 / 1e6), Some(*took_us));
             }
             AnswerResult::Late { waited_us } => {
-                return (Verdict::Fail, format!("gave no answer in {:.2} s", *waited_us as f64 / 1e6));
+                let words = format!("gave no answer in {:.2} s", *waited_us as f64 / 1e6);
+                // Nobody waits for longer than is allowed: how long it would have taken is not known.
+                return (Verdict::Fail, words, Some(*waited_us).filter(|us| *us > within_us));
             }
-            AnswerResult::Refused { error } => return (Verdict::Fail, format!("refused: {error}")),
+            AnswerResult::Refused { error } => return (Verdict::Fail, format!("refused: {error}"), None),
             AnswerResult::Penalised { .. } => penalised += 1,
         }
     }
     if answered == 0 {
-        return (Verdict::Inconclusive, format!("was never heard ({penalised} probes were turned away)"));
+        let words = format!("was never heard ({penalised} probes were turned away)");
+        return (Verdict::Inconclusive, words, None);
     }
     let mut words = format!("answered {answered} times, slowest {:.0} ms", worst as f64 / 1e3);
     if penalised > 0 {
         words += &format!(" ({penalised} probes were turned away as too frequent)");
     }
-    (Verdict::Pass, words)
+    (Verdict::Pass, words, Some(worst))
 }

@@ -1,9 +1,10 @@
 //! Whether the stress arrived at all.
 
+use reports::finding::Finding;
+use reports::number::{Number, Unit};
 use reports::outcome::Verdict;
-use reports::report::Finding;
 
-use super::metric::{self, show};
+use super::metric::{self, compared, show};
 use super::{REACHED, View, found, seen};
 use crate::plan::claim::BoundKind;
 use crate::record::event::Mark;
@@ -21,38 +22,46 @@ pub(super) fn judge(view: &View<'_>) -> Finding {
         show(reached.unit, reached.value),
         reached.within_us as f64 / 1e6
     );
-    let (verdict, observed) = observe(view);
-    found(REACHED, "the stress arrives".into(), verdict, wanted, observed)
+    let (verdict, observed, number) = observe(view);
+    let finding = found(REACHED, "the stress arrives".into(), verdict, wanted, observed);
+    Finding { numbers: number.into_iter().collect(), ..finding }
 }
 
-fn observe(view: &View<'_>) -> (Verdict, String) {
+/// With the number that decided: the time that it took, or how near it came.
+fn observe(view: &View<'_>) -> (Verdict, String, Option<Number>) {
     let reached = &view.plan.reached;
+    let open = |why: String| (Verdict::Inconclusive, why, None);
     let Some(climb) = view.mark(Mark::Climb) else {
-        return (Verdict::Inconclusive, "the balloons were never released".into());
+        return open("the balloons were never released".into());
     };
     let all: Vec<(u64, u64)> = view.record.samples.series(&reached.metric).collect();
     let before = all.iter().rfind(|(at, _)| *at <= climb).map(|(_, value)| *value);
     let counts = seen::course(&reached.metric) == Course::Counter;
     let Some(rest) = before else {
-        return (Verdict::Inconclusive, "not read before the balloons were released".into());
+        return open("not read before the balloons were released".into());
     };
     // What a counter has counted before the stress is none of the stress's.
     let of_the_stress = |value: u64| if counts { value.saturating_sub(rest) } else { value };
     let there = |value: u64| metric::allowed(reached.kind, of_the_stress(value) as f64, reached.value);
     if there(rest) {
-        let words = format!("{} already before the balloons were released", show(reached.unit, rest as f64));
-        return (Verdict::Inconclusive, words);
+        return open(format!(
+            "{} already before the balloons were released",
+            show(reached.unit, rest as f64)
+        ));
     }
     // The record's last sample is taken after the witnesses settled, so a kill between two ticks is not missed.
     let stress = || all.iter().filter(|(at, _)| *at >= climb).copied();
     match stress().find(|(_, value)| there(*value)) {
         Some((at, value)) => {
             let value = show(reached.unit, of_the_stress(value) as f64);
-            let after = (at - climb) as f64 / 1e6;
+            let (took_us, within_us) = ((at - climb) as f64, reached.within_us as f64);
+            let what = format!("time until {} is reached", reached.metric);
+            let number = Some(Number::at_most(what, Unit::Microseconds, Some(took_us), within_us));
+            let after = took_us / 1e6;
             if at - climb <= reached.within_us {
-                (Verdict::Pass, format!("{value} after {after:.2} s"))
+                (Verdict::Pass, format!("{value} after {after:.2} s"), number)
             } else {
-                (Verdict::Fail, format!("{value} only after {after:.2} s"))
+                (Verdict::Fail, format!("{value} only after {after:.2} s"), number)
             }
         }
         None => {
@@ -61,10 +70,16 @@ fn observe(view: &View<'_>) -> (Verdict, String) {
                 BoundKind::Max => (values.min(), "at least"),
                 _ => (values.max(), "at most"),
             };
-            match best {
-                Some(best) => (Verdict::Fail, format!("{} {word}", show(reached.unit, best as f64))),
-                None => (Verdict::Inconclusive, "never read".into()),
-            }
+            let Some(best) = best else { return open("never read".into()) };
+            let words = format!("{} {word}", show(reached.unit, best as f64));
+            let number = compared(
+                reached.metric.clone(),
+                reached.unit,
+                reached.kind,
+                Some(best as f64),
+                reached.value,
+            );
+            (Verdict::Fail, words, Some(number))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The claim that actors are the same running processes at the end.
 
+use reports::finding::Finding;
 use reports::outcome::Verdict;
-use reports::report::Finding;
 
 use super::attribution::kernel_log::death_of;
 use super::{View, found};

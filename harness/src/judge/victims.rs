@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use reports::finding::Finding;
+use reports::kill::Kill;
 use reports::outcome::{Killer, Verdict};
-use reports::report::{Finding, Kill};
 
 use super::attribution::kernel_log::{death_of, deaths};
 use super::view::KernelLog;

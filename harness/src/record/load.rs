@@ -5,10 +5,11 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use reports::case_id::CaseId;
 use serde::de::DeserializeOwned;
 
 use super::store::{EVENTS, HEAD, SAMPLES, StoreError};
-use super::{CaseId, Head, Record, SCHEMA, Samples, Stamped, older};
+use super::{Head, Record, SCHEMA, Samples, Stamped, older};
 
 /// What is read of a file at most: a record may come from anywhere, and a damaged or forged one must not cost gigabytes.
 pub(crate) struct Bounds {

@@ -5,8 +5,9 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
-use reports::outcome::Verdict;
-use reports::report::{Case, Cleanup, Machine, Report, Role, TargetKind};
+use reports::case_id::HOST;
+use reports::outcome::{Cleanup, Verdict};
+use reports::report::{Case, Machine, Report, Role, TargetKind};
 
 use crate::exit_code::ExitCode;
 use crate::judge::{Judgement, judge, starved};
@@ -119,7 +120,10 @@ impl Judged {
             title: "a record that cannot be read".into(),
             source: String::new(),
             role: Role::Base,
+            machine: HOST.into(),
             guest: None,
+            policy: None,
+            tree: None,
             run: 1,
             verdict: Verdict::Inconclusive,
             raw_verdict: Verdict::Inconclusive,
@@ -188,10 +192,11 @@ impl Judged {
     #[must_use]
     pub fn aside_words(&self) -> String {
         let case = &self.case;
-        let machine = case.guest.as_deref().unwrap_or("this machine");
+        let id = case.id();
+        let machine = id.elsewhere().unwrap_or("this machine");
         let why = self.set_aside.as_deref().unwrap_or_default();
         let path = case.record_path.as_deref().unwrap_or_default();
-        format!("{} on {machine}: {why} ({path})", case.name())
+        format!("{} on {machine}: {why} ({path})", id.name())
     }
 }
 
@@ -260,14 +265,15 @@ fn machines(heads: &[&Head]) -> Vec<Machine> {
     let mut machines: Vec<Machine> = Vec::new();
     for head in heads {
         let guest = head.guest.as_ref();
-        let name = guest.map(|guest| guest.name.clone());
-        let Some(host) = head.host.as_ref().filter(|_| machines.iter().all(|known| known.guest != name))
+        let name = head.id().machine;
+        let Some(host) = head.host.as_ref().filter(|_| machines.iter().all(|known| known.name != name))
         else {
             continue;
         };
         machines.push(Machine {
+            name,
             target: if guest.is_some() { TargetKind::Vm } else { TargetKind::Host },
-            guest: name,
+            guest: guest.map(|guest| guest.name.clone()),
             kernel: host.kernel_release.clone(),
             systemd: host.systemd_version.map(|version| version.to_string()),
             cpus: host.cpus,
@@ -283,11 +289,11 @@ fn machines(heads: &[&Head]) -> Vec<Machine> {
 mod tests {
     use std::path::PathBuf;
 
+    use reports::case_id::CaseId;
     use tempfile::TempDir;
 
     use super::*;
     use crate::case::append;
-    use crate::record::CaseId;
     use crate::record::store::Store;
 
     const SAVED: &str = "tests/fixtures/records/hard-cap-kill.trixie";
@@ -371,6 +377,27 @@ mod tests {
         let (runs, trouble) = judged_below(&store.dir("hard-cap-kill")).expect("a run");
         assert_eq!((runs[0].case.verdict, trouble.len()), (Verdict::Pass, 0));
         assert_eq!(store.judged_again().exit_code, ExitCode::NothingRan.code());
+    }
+
+    /// Two hosts are two machines, and a case on each of them is no repetition.
+    #[test]
+    fn a_second_host_does_not_vanish_from_the_report() {
+        let store = Copies::new();
+        let runs = ["host", "web"].map(|machine| {
+            let mut judged = store.add(1);
+            let mut head = judged.head.take().expect("a head");
+            head.guest = None;
+            head.case = Some(CaseId { machine: machine.into(), ..head.id() });
+            let record = Record { head, ..Record::load(&store.dir("hard-cap-kill")).expect("a record") };
+            Judged::of(&record, &store.dir("hard-cap-kill"))
+        });
+        let said = report(runs.into(), Vec::new(), Duration::ZERO, None);
+        let names: Vec<&str> = said.machines.iter().map(|machine| machine.name.as_str()).collect();
+        assert_eq!(names, ["host", "web"]);
+        assert!(!said.cases[0].id().repeats(&said.cases[1].id()));
+        let page = reports::terminal::render(&said, reports::terminal::Options::default());
+        assert!(page.contains("this host") && page.contains("host web"), "{page}");
+        assert!(page.contains("hard-cap-kill on web"), "{page}");
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use harness::kmsg::oom::Scope;
 use harness::record::Event;
 use harness::record::event::{ActorEnd, When};
+use reports::kill::Agreement::{Agrees, Contradicts, Missing};
 use reports::outcome::{Killer, Verdict};
-use reports::report::Agreement::{Agrees, Contradicts, Missing};
 use rstest::rstest;
 
 use crate::built::{CANARY, HOG, KILLED, MIB, RUN_SLICE, Run, agreement, finding, hog, running, verdict_of};

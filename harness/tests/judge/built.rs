@@ -13,8 +13,9 @@ use harness::plan::{PlannedDaemon, plan};
 use harness::record::event::{ActorEnd, ActorStatus, AnswerResult, EndReason, Mark, UnitState, When};
 use harness::record::{Event, GuestFacts, Record, Samples, Stamped};
 use harness::scenario::Scenario;
+use reports::finding::Finding;
+use reports::kill::{Agreement, Kill};
 use reports::outcome::{Killer, Verdict};
-use reports::report::{Agreement, Finding, Kill};
 
 pub(crate) const MIB: u64 = 1 << 20;
 pub(crate) const HOG: u32 = 215;

@@ -2,8 +2,7 @@
 
 use harness::record::Event;
 use harness::record::event::{ActorEnd, EndReason, Mark};
-use reports::outcome::Verdict;
-use reports::report::Cleanup;
+use reports::outcome::{Cleanup, Verdict};
 use rstest::rstest;
 
 use crate::built::{KILLED, MIB, Run, finding, verdict_of};

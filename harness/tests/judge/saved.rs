@@ -5,8 +5,8 @@ use std::path::Path;
 
 use harness::judge::{Judgement, judge};
 use harness::record::Record;
-use reports::outcome::{Killer, Verdict};
-use reports::report::{Agreement, Cleanup};
+use reports::kill::Agreement;
+use reports::outcome::{Cleanup, Killer, Verdict};
 
 use crate::built::{MIB, finding, hog, verdict_of};
 

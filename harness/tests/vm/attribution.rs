@@ -3,8 +3,8 @@
 use harness::exit_code::ExitCode;
 use harness::record::Event;
 use harness::record::event::{EndReason, Mark};
+use reports::kill::Agreement;
 use reports::outcome::{Killer, Verdict};
-use reports::report::Agreement;
 use rstest::rstest;
 
 use crate::machine::{Machine, RECORD, actor_pid};

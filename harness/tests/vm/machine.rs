@@ -14,7 +14,9 @@ use harness::judge::{Judgement, judge};
 use harness::record::event::{EndReason, Mark};
 use harness::record::{Event, Record};
 use nix::sys::signal::Signal;
-use reports::report::{Cleanup, Finding, Kill};
+use reports::finding::Finding;
+use reports::kill::Kill;
+use reports::outcome::Cleanup;
 
 /// Where the run under test stores in the guest: memory.
 pub(crate) const STORE: &str = "/run/store";

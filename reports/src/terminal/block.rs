@@ -3,8 +3,10 @@
 
 use super::page::{Ink, Page, agreement, mark, row_mark};
 use super::table::paint_cells;
-use crate::outcome::Verdict;
-use crate::report::{Case, Cleanup, Finding, Kill, Series};
+use crate::finding::Finding;
+use crate::kill::Kill;
+use crate::outcome::{Cleanup, Verdict};
+use crate::report::{Case, Series};
 use crate::rows::Row;
 use crate::{phrase, sparkline, text, units};
 
@@ -36,9 +38,9 @@ pub(super) fn write(page: &mut Page, row: &Row<'_>) {
 }
 
 fn heading(page: &mut Page, row: &Row<'_>, case: &Case) {
-    let guest = case.guest.as_deref().map(|guest| format!(" on {guest}")).unwrap_or_default();
     let run = if row.runs.len() > 1 { format!(", run {}", case.run) } else { String::new() };
-    let name = text::line(&format!("{}{guest}{run}", case.name()));
+    let id = row.id();
+    let name = text::line(&format!("{}{}{run}", id.name(), id.place()));
     let heading = text::cut(&format!("── {} {} {name} ", row_mark(row), row.word()), page.width());
     let rule = "─".repeat(page.width() - text::width(&heading));
     let painted = page.paint(Ink::of_row(row), &format!("{heading}{rule}"));
@@ -59,6 +61,9 @@ fn findings(page: &mut Page, case: &Case) {
         page.paragraph(4, &finding.claim, Ink::Normal);
         page.labelled(4, "expected", Ink::Faint, &finding.expected, Ink::Normal);
         page.labelled(4, "observed", Ink::Faint, &finding.observed, Ink::Strong);
+        if let Some((label, margin)) = phrase::margin(finding) {
+            page.labelled(4, label, Ink::Faint, &margin, Ink::Normal);
+        }
     }
     let ids = |verdict| {
         let ids =

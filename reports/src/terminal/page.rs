@@ -5,8 +5,8 @@
 use anstyle::{AnsiColor, Style};
 
 use super::{Color, Options};
+use crate::kill::Agreement;
 use crate::outcome::Verdict;
-use crate::report::Agreement;
 use crate::rows::Row;
 use crate::text;
 

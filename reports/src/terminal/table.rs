@@ -53,15 +53,12 @@ fn indent(row: &Row<'_>) -> usize {
 }
 
 fn name(row: &Row<'_>, several_machines: bool) -> String {
-    let case = row.runs[0];
-    let name = match (row.place, case.twin()) {
+    let id = row.id();
+    text::line(&match (row.place, &id.twin) {
         (Place::UnderScenario, Some(twin)) => format!("twin {twin}"),
-        _ => case.name(),
-    };
-    match (row.place, case.guest.as_deref()) {
-        (Place::Margin, Some(guest)) if several_machines => text::line(&format!("{name} on {guest}")),
-        _ => text::line(&name),
-    }
+        _ if several_machines => format!("{}{}", id.name(), id.place()),
+        _ => id.name(),
+    })
 }
 
 fn word(row: &Row<'_>) -> String {

@@ -9,6 +9,7 @@ use std::thread;
 
 use anyhow::Context;
 use ci::{Event, Guest, Lab};
+use reports::case_id::CaseId;
 use reports::outcome::Verdict;
 
 use super::Outcome;
@@ -21,7 +22,7 @@ use crate::cli::{GuestChoice, Run};
 use crate::display::Display;
 use crate::record::event::{EndReason, Mark};
 use crate::record::store::StoreError;
-use crate::record::{CaseId, Event as Recorded, GuestFacts};
+use crate::record::{Event as Recorded, GuestFacts};
 use crate::report::Judged;
 use crate::run::recorder::chain;
 

@@ -1,4 +1,5 @@
-//! Which case a record is of: the one identity from which names, directories, groups and the command to run it again derive.
+//! Which case it is: the one identity from which names, directories, groups and the command to run it again derive. A record
+//! begins with it, and a report goes by it.
 
 use serde::{Deserialize, Serialize};
 
@@ -53,17 +54,36 @@ impl CaseId {
         name
     }
 
-    /// The guest it ran in; none on a host.
+    /// The machine it ran on; none where that is the one that bulkhead was started on.
     #[must_use]
-    pub fn guest(&self) -> Option<&str> {
+    pub fn elsewhere(&self) -> Option<&str> {
         Some(self.machine.as_str()).filter(|machine| *machine != HOST)
+    }
+
+    /// ` on ` and the machine, to follow a name; nothing on the machine that bulkhead was started on.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.elsewhere().map(|machine| format!(" on {machine}")).unwrap_or_default()
+    }
+
+    /// What its twins and its repetitions stand under: the scenario as written.
+    #[must_use]
+    pub fn group(&self) -> Self {
+        Self { twin: None, run: 1, ..self.clone() }
+    }
+
+    /// Whether both are runs of one case.
+    #[must_use]
+    pub fn repeats(&self, other: &Self) -> bool {
+        Self { run: other.run, ..self.clone() } == *other
     }
 
     /// A command line that runs exactly this again.
     #[must_use]
     pub fn command(&self) -> String {
         let twin = self.twin.as_deref().unwrap_or("none");
-        let place = self.guest().map_or_else(|| "--on host".to_owned(), |guest| format!("--guest {guest}"));
+        let place =
+            self.elsewhere().map_or_else(|| "--on host".to_owned(), |guest| format!("--guest {guest}"));
         format!("bulkhead run {} --twins {twin} {place}", self.scenario)
     }
 }
@@ -87,6 +107,21 @@ mod tests {
         assert_eq!(id(Some("t"), None, None, 1).command(), "bulkhead run a --twins t --guest trixie");
         let host = CaseId { machine: HOST.into(), ..id(None, None, None, 3) };
         assert_eq!(host.command(), "bulkhead run a --twins none --on host");
+    }
+
+    #[test]
+    fn only_the_run_may_differ_between_repetitions() {
+        let one = id(Some("t"), Some("p"), Some("x"), 1);
+        assert!(one.repeats(&CaseId { run: 7, ..one.clone() }));
+        let others = [
+            id(None, Some("p"), Some("x"), 2),
+            id(Some("t"), None, Some("x"), 2),
+            id(Some("t"), Some("p"), None, 2),
+            CaseId { machine: "bookworm".into(), ..one.clone() },
+            CaseId { scenario: "b".into(), ..one.clone() },
+        ];
+        assert!(others.iter().all(|other| !one.repeats(other)));
+        assert!(others[0].group() == one.group() && others[3].group() != one.group());
     }
 
     /// A twin may be called `2`, and a policy like a twin.
