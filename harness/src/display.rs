@@ -92,7 +92,7 @@ impl Display {
         }
     }
 
-    /// Says that a case is done, the how-manieth it is, its verdict, and why it is not a pass.
+    /// Says that a case is done: how many are done by now, its verdict, and why it is not a pass.
     pub fn judged(&self, name: &str, case: &Case) {
         let number = {
             let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

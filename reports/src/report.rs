@@ -61,7 +61,7 @@ pub enum TargetKind {
 /// A machine that cases ran on. What could not be read is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Machine {
-    /// Its name: cases say it in [`Case::machine`].
+    /// Its name, as the `machine` of cases.
     #[serde(default)]
     pub name: String,
     /// Throwaway VM or the host itself.

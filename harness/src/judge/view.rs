@@ -58,12 +58,6 @@ impl<'a> View<'a> {
         self.marks.iter().find(|(mark, _)| *mark == wanted).map(|(_, at)| *at)
     }
 
-    /// The phase marks in order.
-    #[must_use]
-    pub fn marks(&self) -> &[(Mark, u64)] {
-        &self.marks
-    }
-
     /// The edges of a phase, µs. A phase that the run never entered has none.
     #[must_use]
     pub fn window(&self, phase: Phase) -> Option<(u64, u64)> {

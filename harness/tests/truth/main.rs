@@ -156,7 +156,7 @@ fn margins_agree_with_verdicts() {
             match finding.verdict {
                 Verdict::Pass => assert!(!missed, "{name}: {finding:#?}"),
                 Verdict::Fail if by_a_number && !margins.is_empty() => {
-                    assert!(missed, "{name}: {finding:#?}")
+                    assert!(missed, "{name}: {finding:#?}");
                 }
                 _ => {}
             }
