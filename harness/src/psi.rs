@@ -3,10 +3,8 @@
 //! Only `total` belongs in assertions: it is brought up to date on every read, while the averages move every two seconds
 //! and decay over minutes, so that they carry over from one test to the next (kernel `Documentation/accounting/psi.rst`).
 
-use serde::{Deserialize, Serialize};
-
 /// One pressure file. A line that the kernel does not print (`full` in `cpu` of old kernels, `some` in `irq`) is `None`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pressure {
     /// At least one task was stalled.
     pub some: Option<Stall>,
@@ -15,7 +13,7 @@ pub struct Pressure {
 }
 
 /// One line of a pressure file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stall {
     /// Moving average over ten seconds, in hundredths of a percent of the time (0 to 10000).
     pub avg10_centipercent: u32,

@@ -3,14 +3,11 @@
 use std::fmt;
 use std::io;
 
-use serde::{Deserialize, Serialize};
-
 use super::{CgroupDir, Error};
 use crate::kernfile::{KernFile, number};
 
 /// A limit in bytes, or none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Limit {
     /// So many bytes; the kernel rounds down to whole pages.
     Bytes(u64),
@@ -28,7 +25,7 @@ impl fmt::Display for Limit {
 }
 
 /// The memory limits of one cgroup. `None`: this kernel or this cgroup has no such file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
     /// `memory.min`: protected from all reclaim.
     pub memory_min: Option<Limit>,

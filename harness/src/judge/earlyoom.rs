@@ -1,6 +1,7 @@
 //! The claim about whom earlyoom chooses, and at which threshold, from its own log.
 
 use reports::finding::Finding;
+use reports::number::{Number, Unit};
 use reports::outcome::Verdict;
 
 use super::{View, found};
@@ -40,7 +41,24 @@ pub(super) fn judge(view: &View<'_>, id: &str, claim: &EarlyoomClaim) -> Finding
     if !claim.signals.is_empty() {
         expected += &format!(", with {}", names(&claim.signals, " and "));
     }
-    found(id, "earlyoom chooses whom it should".into(), verdict, expected, observed)
+    let finding = found(id, "earlyoom chooses whom it should".into(), verdict, expected, observed);
+    Finding { numbers: left_at_the_threshold(&lines), ..finding }
+}
+
+/// What was left when earlyoom first acted, beside the limits that it was told.
+fn left_at_the_threshold(lines: &[&str]) -> Vec<Number> {
+    let mut seen: Option<Left> = None;
+    for line in lines {
+        seen = left(line).or(seen);
+        if let (Some(seen), Some(over)) = (seen, crossed(line)) {
+            let percent = |what: &str, left, limit| Number::at_most(what, Unit::Percent, Some(left), limit);
+            return vec![
+                percent("memory left at the first threshold", seen.memory, over.limit.memory),
+                percent("swap left at the first threshold", seen.swap, over.limit.swap),
+            ];
+        }
+    }
+    Vec::new()
 }
 
 fn observe(

@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::error::Error;
 use super::reader::{Device, Reader};
 
@@ -16,7 +14,7 @@ const TRIES: u32 = 3;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The offset between the two clocks at the moment it was measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Calibration {
     /// Kernel log time minus CLOCK_MONOTONIC, in microseconds.
     pub offset_us: i64,

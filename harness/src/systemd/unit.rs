@@ -1,14 +1,12 @@
 //! What systemd says about a unit.
 
-use serde::{Deserialize, Serialize};
-
 use crate::cgroupfs::CgroupPath;
 
 /// The load state of a unit that does not exist.
 pub const NOT_FOUND: &str = "not-found";
 
 /// One line of `systemctl list-units`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnitStatus {
     /// `ssh.service`.
     pub name: String,
@@ -23,7 +21,7 @@ pub struct UnitStatus {
 /// A unit. Of a unit that does not exist systemd would give defaults (`Result=success`); here it has no facts but its
 /// load state. `None`: not known, or not a property of this type of unit. Every slice can be loaded without a file: one that
 /// was never started is `loaded` and `inactive`, with no cgroup.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unit {
     /// `ssh.service`.
     pub name: String,

@@ -2,6 +2,7 @@
 
 use balloon::status::bucket;
 use harness::record::event::Mark;
+use reports::number::{Number, Unit};
 use reports::outcome::Verdict::{self, Fail, Inconclusive, Pass};
 use rstest::rstest;
 
@@ -37,6 +38,36 @@ fn a_metric_is_held_to_its_bound(#[case] bounds: &str, #[case] during: &str, #[c
     let judgement = Run::claiming(&claim("work:memory.current", bounds, during)).judged();
     let found = finding(&judgement, "bound");
     assert_eq!(found.verdict, verdict, "{found:?}");
+}
+
+/// The numbers beside the words: bytes, and bytes a second.
+#[rstest]
+#[case::room("max = \"514M\"", "run", &[Number::at_most("work:memory.current", Unit::Bytes, mib(512), 514.0 * MIB as f64)], &[2])]
+#[case::too_little("min = \"513M\"", "hold", &[Number::at_least("work:memory.current", Unit::Bytes, mib(512), 513.0 * MIB as f64)], &[-1])]
+#[case::a_growth("max-delta = \"511M\"", "climb", &[Number::at_most("growth of work:memory.current", Unit::Bytes, mib(512), 511.0 * MIB as f64)], &[-1])]
+#[case::a_rate("max-rate = \"260M\"", "climb", &[Number::at_most("rate of work:memory.current", Unit::BytesPerSecond, mib(256), 260.0 * MIB as f64)], &[4])]
+#[case::a_share_of_another_part("max = { percent = 125, of-phase = \"climb\" }", "hold",
+    &[Number::at_most("work:memory.current", Unit::Bytes, mib(512), 640.0 * MIB as f64)], &[128])]
+#[case::two_bounds("max = \"513M\"\nmin = \"500M\"", "hold", &[
+    Number::at_most("work:memory.current", Unit::Bytes, mib(512), 513.0 * MIB as f64),
+    Number::at_least("work:memory.current", Unit::Bytes, mib(512), 500.0 * MIB as f64),
+], &[1, 12])]
+fn a_bound_is_told_in_numbers_with_its_margin(
+    #[case] bounds: &str,
+    #[case] during: &str,
+    #[case] numbers: &[Number],
+    #[case] margins_mib: &[i64],
+) {
+    let judgement = Run::claiming(&claim("work:memory.current", bounds, during)).judged();
+    let found = finding(&judgement, "bound");
+    assert_eq!(found.numbers, numbers);
+    let margins: Vec<f64> = found.numbers.iter().filter_map(|number| number.margin).collect();
+    let expected: Vec<f64> = margins_mib.iter().map(|margin| (margin * MIB as i64) as f64).collect();
+    assert_eq!(margins, expected);
+}
+
+fn mib(mib: u64) -> Option<f64> {
+    Some((mib * MIB) as f64)
 }
 
 #[rstest]

@@ -6,6 +6,7 @@ use std::path::Path;
 use harness::judge::{Judgement, judge};
 use harness::record::Record;
 use reports::kill::Agreement;
+use reports::number::Direction;
 use reports::outcome::{Cleanup, Killer, Verdict};
 
 use crate::built::{MIB, finding, hog, verdict_of};
@@ -61,6 +62,10 @@ fn a_hog_killed_at_its_cap_on_trixie() {
     assert_eq!(kill.at_bytes, Some(512 * MIB));
     let agreeing = kill.witnesses.iter().filter(|witness| witness.agrees == Agreement::Agrees).count();
     assert!(agreeing >= 3, "{:?}", kill.witnesses);
+    // Exactly at the cap: the whole tolerance is left.
+    let number = &finding(&judgement, "killed-by-its-own-cap").numbers[0];
+    assert_eq!((number.direction, number.margin), (Direction::Within, number.tolerance));
+    assert_eq!((number.value, number.bound), (Some(512.0 * MIB as f64), 512.0 * MIB as f64));
     assert_eq!(judgement.cleanup, Cleanup::Proven);
     assert_approved!(&judgement);
 }
