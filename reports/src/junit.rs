@@ -10,9 +10,8 @@ use chrono::DateTime;
 use quick_junit::{NonSuccessKind, Property, Report as Document, TestCase, TestCaseStatus, TestSuite};
 
 use crate::finding::Finding;
-use crate::outcome::{Cleanup, Verdict};
+use crate::outcome::Verdict;
 use crate::report::{Case, Report};
-use crate::rows::is_dirty;
 use crate::{phrase, text, units};
 
 /// Renders `report` as JUnit XML; ends with a newline.
@@ -86,11 +85,7 @@ fn tests_of(case: &Case) -> Vec<TestCase> {
     if !carried {
         tests.push(whole(case, "verdict"));
     }
-    if is_dirty(case) {
-        let left = match &case.cleanup {
-            Cleanup::NotProven { left } => left.join("; "),
-            Cleanup::Proven | Cleanup::NotNeeded => String::new(),
-        };
+    if let Some(left) = phrase::left(case) {
         let name = case.twin().map_or_else(|| "cleanup".to_owned(), |twin| format!("twin {twin}: cleanup"));
         let message = format!("cleanup not proven: {left}");
         tests.push(TestCase::new(text::line(&name), status(Verdict::Aborted, &message, "")));

@@ -6,7 +6,7 @@
 mod escape;
 
 use crate::kill::{Agreement, Kill};
-use crate::outcome::{Cleanup, Verdict};
+use crate::outcome::Verdict;
 use crate::report::{Case, Report};
 use crate::rows::{Row, rows};
 use crate::terminal::{count_line, machine_line};
@@ -128,10 +128,7 @@ fn notes(out: &mut String, row: &Row<'_>, case: &Case) {
     }
     notes.extend(case.reason.iter().map(|reason| format!("**reason:** {}", prose(reason))));
     notes.extend(case.warnings.iter().map(|warning| format!("**warning:** {}", prose(warning))));
-    if let Cleanup::NotProven { left } = &case.cleanup {
-        let left: Vec<String> = left.iter().map(|left| prose(left)).collect();
-        notes.push(format!("**cleanup not proven:** {}", left.join("; ")));
-    }
+    notes.extend(phrase::left(case).iter().map(|left| format!("**cleanup not proven:** {}", prose(left))));
     if !case.phases.is_empty() {
         notes.push(format!("phases: {}", prose(&phrase::phases(&case.phases))));
     }
@@ -186,15 +183,9 @@ fn write_kill(out: &mut String, kill: &Kill) {
 
 fn courses(out: &mut String, case: &Case) {
     for series in &case.series {
-        let Some(peak) = sparkline::peak(series) else { continue };
-        let cap = series.cap.map(|cap| format!(", cap {}", units::value(series.unit, cap)));
-        out.push_str(&format!(
-            "{} `{}` peak {}{}\n\n",
-            code(&series.metric),
-            sparkline::line(series, CURVE),
-            units::value(series.unit, peak),
-            cap.unwrap_or_default()
-        ));
+        let Some(height) = phrase::height(series) else { continue };
+        let curve = sparkline::line(series, CURVE);
+        out.push_str(&format!("{} `{curve}` {height}\n\n", code(&series.metric)));
     }
 }
 

@@ -4,9 +4,9 @@
 
 use crate::finding::Finding;
 use crate::kill::{Agreement, Kill, Witness};
-use crate::outcome::{Killer, Verdict};
-use crate::report::Phase;
-use crate::units;
+use crate::outcome::{Cleanup, Killer, Verdict};
+use crate::report::{Case, Phase, Series};
+use crate::{sparkline, units};
 
 /// Whether a finding came out as it should: held, or red where the twin must turn it red.
 pub(crate) fn as_due(finding: &Finding) -> bool {
@@ -79,6 +79,22 @@ pub(crate) fn witness(witness: &Witness) -> String {
         Agreement::Missing => format!("missing: {}", witness.says),
         Agreement::Contradicts => format!("contradicts: {}", witness.says),
     }
+}
+
+/// What may still be on the machine; none where cleanup was proven or nothing was to be cleaned.
+pub(crate) fn left(case: &Case) -> Option<String> {
+    match &case.cleanup {
+        Cleanup::NotNeeded | Cleanup::Proven => None,
+        Cleanup::NotProven { left } if left.is_empty() => Some("nobody could look".to_owned()),
+        Cleanup::NotProven { left } => Some(left.join("; ")),
+    }
+}
+
+/// How high a course went, and what it is to be read against; none where nothing was read.
+pub(crate) fn height(series: &Series) -> Option<String> {
+    let peak = units::value(series.unit, sparkline::peak(series)?);
+    let cap = series.cap.map(|cap| format!(", cap {}", units::value(series.unit, cap)));
+    Some(format!("peak {peak}{}", cap.unwrap_or_default()))
 }
 
 /// The phases with their lengths.

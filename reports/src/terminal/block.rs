@@ -5,7 +5,7 @@ use super::page::{Ink, Page, agreement, mark, row_mark};
 use super::table::paint_cells;
 use crate::finding::Finding;
 use crate::kill::Kill;
-use crate::outcome::{Cleanup, Verdict};
+use crate::outcome::Verdict;
 use crate::report::{Case, Series};
 use crate::rows::Row;
 use crate::{phrase, sparkline, text, units};
@@ -94,14 +94,14 @@ fn write_kill(page: &mut Page, kill: &Kill) {
 }
 
 fn courses(page: &mut Page, case: &Case) {
-    let shown: Vec<(&Series, f64)> =
-        case.series.iter().filter_map(|series| Some((series, sparkline::peak(series)?))).collect();
+    let shown: Vec<(&Series, String)> =
+        case.series.iter().filter_map(|series| Some((series, phrase::height(series)?))).collect();
     if shown.is_empty() && case.phases.is_empty() {
         return;
     }
     page.blank();
-    for (series, peak) in shown {
-        course(page, series, peak);
+    for (series, height) in shown {
+        course(page, series, &height);
     }
     if !case.phases.is_empty() {
         page.labelled(2, "phases", Ink::Faint, &phrase::phases(&case.phases), Ink::Faint);
@@ -109,14 +109,12 @@ fn courses(page: &mut Page, case: &Case) {
 }
 
 /// A curve over its axis of time; beside them what it shows and how high it went.
-fn course(page: &mut Page, series: &Series, peak: f64) {
+fn course(page: &mut Page, series: &Series, height: &str) {
     let cells = sparkline::cells(series, CURVE);
     let beside = page.width() - cells.len() - 4;
     let metric = text::cut(&text::line(&series.metric), beside);
     page.line(&format!("  {}  {metric}", paint_cells(page, &cells)));
-    let peak = units::value(series.unit, peak);
-    let cap = series.cap.map(|cap| format!(", cap {}", units::value(series.unit, cap))).unwrap_or_default();
-    let height = text::cut(&format!("peak {peak}{cap}"), beside);
+    let height = text::cut(height, beside);
     let ends = series.points.first().zip(series.points.last());
     let (from, to) = ends.map_or((0, 0), |(first, last)| (first.at_ms, last.at_ms));
     let (from, to) = (units::duration_ms(from), units::duration_ms(to));
@@ -131,8 +129,7 @@ fn around(page: &mut Page, case: &Case) {
     for warning in &case.warnings {
         page.labelled(2, "warning", Ink::Doubtful, warning, Ink::Normal);
     }
-    if let Cleanup::NotProven { left } = &case.cleanup {
-        let left = if left.is_empty() { "nobody could look".to_owned() } else { left.join("; ") };
+    if let Some(left) = phrase::left(case) {
         page.labelled(2, "dirty", Ink::Bad, &left, Ink::Bad);
     }
     if !case.console.is_empty() {
