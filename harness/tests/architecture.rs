@@ -39,6 +39,17 @@ fn the_code_map_lists_every_source_file_and_no_other() {
     assert!(gone.is_empty(), "in harness/ARCHITECTURE.md, but not there: {gone:#?}");
 }
 
+/// What the judge finds is not yet how it is told: it knows the words for findings and no report.
+#[test]
+fn the_judge_knows_no_report() {
+    let mut judges = BTreeSet::from(["harness/src/judge.rs".to_owned()]);
+    sources(&root().join("harness/src/judge"), &mut judges);
+    for path in judges {
+        let text = fs::read_to_string(root().join(&path)).expect("a source file");
+        assert!(!text.contains("reports::report"), "{path}");
+    }
+}
+
 /// Every dependency has its reason in the architecture page.
 #[test]
 fn every_dependency_has_a_reason() {
