@@ -28,10 +28,6 @@ impl Probe<'_> {
     pub(super) fn is_heard(&self) -> bool {
         !matches!(self.result, AnswerResult::Penalised { .. })
     }
-
-    pub(super) fn is_answer(&self) -> bool {
-        matches!(self.result, AnswerResult::Answered { .. })
-    }
 }
 
 /// Every question of a probe, in order.

@@ -4,7 +4,7 @@ use reports::finding::Finding;
 use reports::number::{Number, Unit};
 use reports::outcome::Verdict;
 
-use super::answers::{Probe, during, hole, probes};
+use super::answers::{Probe, hole, probes};
 use super::{PROTECTED_ANSWERS, PROTECTED_UNCHANGED, View, found};
 use crate::plan::claim::Phase;
 use crate::record::event::{AnswerResult, Mark, UnitState, When};
@@ -91,7 +91,8 @@ fn answers(view: &View<'_>) -> Finding {
             one = Verdict::Inconclusive;
             words += &format!("; {why}");
         }
-        if let (Verdict::Pass, Some(why)) = (one, unheard_in_the_stress(view, index, &all)) {
+        // What was answered before the stress or after it says nothing of it.
+        if let (Verdict::Pass, Some(why)) = (one, hole(view, index, &all, Phase::Stress)) {
             one = Verdict::Inconclusive;
             words += &format!("; {why}");
         }
@@ -101,15 +102,6 @@ fn answers(view: &View<'_>) -> Finding {
     let claim = "everything protected keeps answering".into();
     let finding = found(PROTECTED_ANSWERS, claim, verdict, expected.join("; "), observed.join("; "));
     Finding { numbers, ..finding }
-}
-
-/// Why the answers say nothing of the stress: what was answered before it or after it does not count.
-fn unheard_in_the_stress(view: &View<'_>, index: usize, all: &[Probe<'_>]) -> Option<String> {
-    let answered = during(view, all, Phase::Stress).into_iter().filter(|probe| probe.is_answer()).count();
-    if answered == 0 {
-        return Some("it answered nobody while the stress was on".into());
-    }
-    hole(view, index, all, Phase::Stress)
 }
 
 /// Without the first question of all, where that was asked before the stress and was slow: it pays for what nobody had asked

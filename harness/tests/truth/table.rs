@@ -82,6 +82,10 @@ pub(crate) const TABLE: &[Lie] = &[
         let climb = tale.mark(Mark::Climb);
         tale.answers(|at| at > climb, Some(&turned_away()));
     }),
+    lie("ssh that answers once under stress and turns all others away", KILLED, OPEN, |tale| {
+        let climb = tale.mark(Mark::Climb);
+        tale.answers(|at| at > climb + 1_000_000, Some(&turned_away()));
+    }),
     lie("ssh that turns everybody away throughout", KILLED, OPEN, |tale| {
         tale.answers(|_| true, Some(&turned_away()));
     }),
