@@ -3,10 +3,12 @@
 //! A failed read is data in the record, not an error. Everything it starts stands in the undo journal first, carries a
 //! deadline that PID 1 enforces, and is taken down on every way out.
 
-pub mod actors;
+mod actors;
 pub mod cleanup;
 pub mod clock;
+pub mod containment;
 pub mod daemons;
+mod entry;
 pub mod kernel_log;
 pub mod machine;
 pub mod origin;
@@ -17,6 +19,7 @@ pub mod recorder;
 pub mod recover;
 pub mod sampler;
 mod session;
+mod setup;
 pub mod shelter;
 pub mod signals;
 pub mod text;
@@ -28,12 +31,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use actors::{Actors, SetupError};
+use actors::Actors;
+use containment::Systemd;
 use daemons::Daemons;
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use progress::Outside;
 use recorder::{Recorder, chain};
 use session::Session;
+use setup::{SetupError, Site};
 use signals::{Asked, Listener};
 use undo::Undo;
 use watchers::Watchers;
@@ -154,7 +159,10 @@ fn stress(
     }
     let daemons = Daemons::begin(plan, &Journal::of_this_machine(), recorder);
     let watchers = Watchers::start(plan, paths, recorder);
-    let actors = match Actors::set_up(plan, paths, systemd, recorder, undo, asked) {
+    let containment = &Systemd(systemd);
+    let declared = &plan.cgroups;
+    let site = Site { declared, paths, systemd, containment, recorder, undo, asked };
+    let actors = match Actors::set_up(plan, site) {
         Ok(actors) => actors,
         Err(SetupError::Interrupted { signal }) => return EndReason::Interrupted { signal },
         Err(error) => return EndReason::SetupFailed { reason: chain(&error) },

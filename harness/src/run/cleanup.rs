@@ -7,8 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Paths;
+use super::containment::down::{Emptied, is_occupied, stop_if_empty};
 use super::recorder::chain;
-use super::undo::{Emptied, Undo, is_occupied, stop_if_empty};
+use super::undo::Undo;
 use crate::systemd::Manager;
 use crate::unit_name::{run_of, shelter_scope, slice_cgroup};
 

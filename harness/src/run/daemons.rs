@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::clock::now_us;
+use super::containment::{Containment, Group, Inside, Systemd};
 use super::readings;
 use super::recorder::{Recorder, chain};
 use super::undo::Undo;
@@ -98,14 +99,8 @@ impl Daemons {
             }
             *started_us = Some(now_us());
             let unit = &plan.unit;
-            let properties = match undo.before_unit(unit, &start.slice, &start.properties, systemd) {
-                Ok(properties) => properties,
-                Err(error) => {
-                    recorder.trouble(unit, &error);
-                    continue;
-                }
-            };
-            match systemd.start_service(unit, &start.slice, &start.argv, &[], &properties) {
+            let group = Group { unit, slice: &start.slice, properties: &start.properties };
+            match Systemd(systemd).make(&group, Inside::Program(&start.argv), undo) {
                 Ok(()) => {
                     recorder.record(Event::UnitStarted { unit: unit.clone(), cgroup: start.cgroup.clone() });
                     readings::unit(unit, systemd, recorder, When::Before);

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::cleanup::{find_cgroups, gone, is_populated};
+use super::containment::down::stop_unit;
 use super::machine::{Machine, MachineError};
 use super::origin::made_by_a_run;
 use super::recorder::chain;
-use super::undo::{UNFINISHED, Undo, stop_unit};
+use super::undo::{UNFINISHED, Undo};
 use super::{Paths, shelter};
 use crate::systemd::Manager;
 use crate::unit_name::run_of;
@@ -131,6 +132,7 @@ fn is_nobodys(cgroup: &Path, systemd: &dyn Manager) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::containment::{Containment, Group, Inside, Systemd};
     use crate::run::origin::Origin;
     use crate::run::undo::Step;
     use crate::systemd::{Call, Fake, Unit};
@@ -165,10 +167,10 @@ mod tests {
         fn run(&self, run: &str) -> Undo {
             let mut undo = Undo::begin(&self.paths.state, run).expect("begun");
             let (slice, scope) = units(run);
-            let signed = undo.before_unit(&slice, &slice, &[], &self.systemd).expect("noted");
-            self.systemd.start_slice(&slice, &signed).expect("started");
-            let signed = undo.before_unit(&scope, &slice, &[], &self.systemd).expect("noted");
-            self.systemd.start_scope(&scope, &slice, &[7], &signed).expect("started");
+            for (unit, inside) in [(&slice, Inside::Nobody), (&scope, Inside::Processes(&[7]))] {
+                let group = Group { unit, slice: &slice, properties: &[] };
+                Systemd(&self.systemd).make(&group, inside, &mut undo).expect("made");
+            }
             undo
         }
 

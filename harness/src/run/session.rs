@@ -40,7 +40,7 @@ pub(super) struct Session<'a> {
     pub(super) undo: &'a mut Undo,
     pub(super) recorder: &'a Arc<Recorder>,
     pub(super) daemons: Daemons,
-    pub(super) actors: Actors,
+    pub(super) actors: Actors<'a>,
     pub(super) watchers: Watchers,
     pub(super) asked: &'a Asked,
     pub(super) outside: &'a mut dyn Outside,

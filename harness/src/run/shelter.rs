@@ -6,9 +6,9 @@ use std::path::Path;
 
 use nix::sys::mman::{MlockAllFlags, mlockall};
 
+use super::containment::down::{Stopped, stop_if_empty, stop_unit};
 use super::origin::Origin;
 use super::recorder::chain;
-use super::undo::{Stopped, stop_if_empty, stop_unit};
 use crate::cgroupfs;
 use crate::systemd::{Manager, Property, Unit};
 use crate::unit_name::{PARENT, SHELTER, shelter_scope};

@@ -84,6 +84,11 @@ impl Fake {
         state.units.insert(unit.name.clone(), (unit, properties));
     }
 
+    /// Lets the next service that is started have this main process.
+    pub fn next_main_pid(&self, pid: u32) {
+        self.state().next_pid = pid;
+    }
+
     /// Removes a unit, as if it had ended and been forgotten.
     pub fn forget(&self, name: &str) {
         self.state().units.remove(name);
