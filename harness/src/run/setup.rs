@@ -31,7 +31,7 @@ const PLACED_WITHIN: Duration = Duration::from_millis(if cfg!(test) { 50 } else 
 pub(super) enum SetupError {
     /// A group is not there as planned.
     #[error(transparent)]
-    Containment(#[from] containment::Error),
+    Containment(Box<containment::Error>),
     /// The state of a unit could not be read.
     #[error("{unit} was started, and its state could not be read")]
     Unit {
@@ -77,6 +77,12 @@ pub(super) enum SetupError {
         #[source]
         source: cgroupfs::Error,
     },
+}
+
+impl From<containment::Error> for SetupError {
+    fn from(error: containment::Error) -> Self {
+        Self::Containment(Box::new(error))
+    }
 }
 
 pub(super) fn io_error(what: impl Into<String>) -> impl FnOnce(io::Error) -> SetupError {
