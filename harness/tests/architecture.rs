@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rstest::rstest;
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
 }
@@ -42,12 +44,49 @@ fn the_code_map_lists_every_source_file_and_no_other() {
 /// What the judge finds is not yet how it is told: it knows the words for findings and no report.
 #[test]
 fn the_judge_knows_no_report() {
-    let mut judges = BTreeSet::from(["harness/src/judge.rs".to_owned()]);
-    sources(&root().join("harness/src/judge"), &mut judges);
-    for path in judges {
+    for path in files_of("judge") {
         let text = fs::read_to_string(root().join(&path)).expect("a source file");
         assert!(!text.contains("reports::report"), "{path}");
     }
+}
+
+/// What people write is read without knowing what it means, and a notation without knowing where it stands.
+#[rstest]
+#[case::notation("notation", &[])]
+#[case::reading("reading", &["notation"])]
+#[case::allowance("allowance", &["notation", "reading"])]
+#[case::scenario("scenario", &["notation", "reading", "oomd"])]
+fn a_part_knows_only_what_it_stands_on(#[case] part: &str, #[case] known: &[&str]) {
+    let mut found = Vec::new();
+    for name in files_of(part) {
+        let text = fs::read_to_string(root().join(&name)).expect("read");
+        let words = text.split("crate::").skip(1);
+        let words = words
+            .map(|rest| rest.split(|c: char| !c.is_ascii_lowercase() && c != '_').next().unwrap_or(rest));
+        found.extend(
+            words.filter(|word| *word != part && !known.contains(word)).map(|word| format!("{name}: {word}")),
+        );
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// Whether a run is admitted follows from the plan, the facts and what the owner allows, which others have read.
+#[test]
+fn the_guard_opens_no_file() {
+    for name in files_of("guard") {
+        let text = fs::read_to_string(root().join(&name)).expect("read");
+        assert!(!text.contains("std::fs") && !text.contains("File::open"), "{name}");
+    }
+}
+
+/// The files of a module of the harness.
+fn files_of(part: &str) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    sources(&root().join("harness/src"), &mut all);
+    let (file, directory) = (format!("harness/src/{part}.rs"), format!("harness/src/{part}/"));
+    all.retain(|path| *path == file || path.starts_with(&directory));
+    assert!(!all.is_empty(), "{part} is gone");
+    all
 }
 
 /// Every dependency has its reason in the architecture page.

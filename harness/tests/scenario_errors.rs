@@ -195,7 +195,7 @@ fn the_sample_is_read_and_its_flat_swap_is_told_to_be_vacuous() {
     assert_eq!(
         found,
         [
-            "no twin must turn this red: killed-by-its-own-cap, no-other-victim",
+            "no twin has to turn this red: killed-by-its-own-cap, no-other-victim",
             "`host:swap.out` is vacuous without swap: it stays 0",
         ]
     );

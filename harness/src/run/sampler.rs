@@ -54,7 +54,7 @@ pub enum WatchError {
     /// A watched cgroup.
     #[error(transparent)]
     Cgroup(#[from] cgroupfs::Error),
-    /// A path that is none.
+    /// A path that names no cgroup.
     #[error(transparent)]
     Path(#[from] cgroupfs::InvalidCgroupPath),
     /// A file of the host.

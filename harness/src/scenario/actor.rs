@@ -145,7 +145,7 @@ impl Actor {
         let comm = table.optional("comm", "the process name, at most 15 bytes");
         let adjust = table.optional("OOMScoreAdjust", "the process's oom_score_adj, 0 by default");
         let release =
-            table.optional("release", "when it is let go: balloons at `stress`, others at `baseline`");
+            table.optional("release", "when it is released: balloons at `stress`, others at `baseline`");
         let delay = table.optional("delay", "how long after that point");
         let role = match kind {
             Kind::Balloon => Balloon::from_table(table).map(Role::Balloon),

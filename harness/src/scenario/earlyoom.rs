@@ -166,7 +166,7 @@ impl Value for Pattern {
             reader.report(
                 MALFORMED_VALUE,
                 node.span(),
-                "a regular expression for earlyoom has neither NUL nor newline",
+                "a regular expression for earlyoom contains neither NUL nor newline",
             );
             return None;
         }

@@ -138,7 +138,7 @@ fn exactly_one(table: &mut Table<'_, '_>) -> Option<()> {
             let problem = table.reader.report(
                 EXACTLY_ONE,
                 span.clone(),
-                format!("{label} claims `{first}` and `{second}`: one is enough"),
+                format!("{label} claims `{first}` and `{second}`: an expectation makes one claim"),
             );
             problem.related.push((before.clone(), "the first claim".to_owned()));
             problem.help.push("write one [[expect]] for each claim".to_owned());

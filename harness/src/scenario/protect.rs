@@ -83,7 +83,7 @@ impl FromTable for Answer {
 
     fn from_table(table: &mut Table<'_, '_>) -> Option<Self> {
         let banner = table.optional("tcp-banner", "connect here and wait for the server's first bytes");
-        let login = table.optional("ssh-login", "log in afresh as root through the sshd here");
+        let login = table.optional("ssh-login", "a new login as root through the sshd here");
         let within = table.required("within", "the answer must come within this time");
         let every = table.optional("every", "time from one probe to the next, \"1s\" by default");
         one_target(table)?;
@@ -100,8 +100,7 @@ fn one_target(table: &mut Table<'_, '_>) -> Option<()> {
         [] if table.describes() => return Some(()),
         [] => {
             let span = table.span.clone();
-            let problem =
-                table.reader.report(EXACTLY_ONE, span, "an answer of what? this probe asks nothing");
+            let problem = table.reader.report(EXACTLY_ONE, span, "this probe asks nothing");
             problem.help.push(format!("add one of: {}", TARGETS.join(", ")));
         }
         [first, second, ..] => {

@@ -219,7 +219,7 @@ impl<'s> Names<'s> {
             self.report(
                 METRIC_OF_ANOTHER_SUBJECT,
                 path,
-                format!("`{subject}` is not {what}: `{name}` is a metric of {}", metric.info.subject),
+                format!("`{name}` is a metric of {}, and `{subject}` is not one", metric.info.subject),
             );
             return;
         }

@@ -83,7 +83,7 @@ impl FromStr for SwapNeed {
     fn from_str(text: &str) -> Result<Self, Malformed> {
         match text.trim() {
             "none" => Ok(Self::None),
-            "0" => Err(Malformed::new("`0` says nothing: every machine has at least no swap")
+            "0" => Err(Malformed::new("`0` says nothing: every machine has at least that much swap")
                 .suggest(Some("none".to_owned()))),
             text => text.parse().map(Self::AtLeast),
         }

@@ -130,7 +130,11 @@ impl Value for SizeExpr {
             Limit::Bytes(bytes) => Some(Self::Bytes(bytes)),
             Limit::Percent(percent) => Some(Self::Machine(percent)),
             Limit::Infinity => {
-                reader.report(MALFORMED_VALUE, node.span(), "a size must end: `infinity` is only a limit");
+                reader.report(
+                    MALFORMED_VALUE,
+                    node.span(),
+                    "a size is finite: `infinity` is for limits only",
+                );
                 None
             }
         }

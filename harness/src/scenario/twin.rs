@@ -103,7 +103,7 @@ impl Twin {
         let changes = set.map_or_else(|| Some(Changes::default()), |set| read_set(set, table.reader, base));
         let drop = table.optional("drop", "actors to leave out; \"earlyoom\" for earlyoom");
         let added = table.optional("actor", "actors to add");
-        let requires: Option<Requires> = table.optional("requires", "what the twin needs on top");
+        let requires: Option<Requires> = table.optional("requires", "what the twin needs besides");
         let expects = table.optional("expect", "claims of the twin alone, which must hold in it");
         let must_fail: Option<Vec<Id>> =
             table.required("must-fail", "the expectations that this must turn red");
@@ -113,7 +113,7 @@ impl Twin {
             let problem = table.reader.report(
                 EMPTY_MUST_FAIL,
                 span,
-                format!("{label} need not fail at all: it proves nothing"),
+                format!("{label} has to turn nothing red: it proves nothing"),
             );
             problem.help.push("name the expectations that the broken part must turn red".to_owned());
             return None;

@@ -19,7 +19,7 @@ rules! {
         went up and came back passes. Bound every sample with `max`, or take a metric that only counts up, such as \
         `host:swap.out` for swap.";
     Warning BOUND_OUT_OF_REACH = "bound-out-of-reach",
-        "The metric cannot come to this in a run of this length, or on a machine of the size that [requires] \
+        "The metric cannot reach this in a run of this length, or on a machine of the size that [requires] \
         promises: an upper bound there cannot fail, and a lower one cannot hold. Lower it. It is fine where machines \
         larger than promised are meant.";
 }
@@ -119,7 +119,7 @@ fn beyond_the_run(
             .help
             .push(format!("a `{kind}` that can fail is lower"));
     } else if !kind.is_upper() && value > most {
-        let message = format!("`{}` cannot come to this: {what}", claim.metric);
+        let message = format!("`{}` cannot reach this: {what}", claim.metric);
         checker
             .report(BOUND_OUT_OF_REACH, path, message)
             .help
@@ -169,7 +169,7 @@ fn beyond_the_machine(
     };
     let word = match kind.is_upper() {
         true if value >= there.0 => "exceed",
-        false if value > there.0 => "come to",
+        false if value > there.0 => "reach",
         _ => return,
     };
     let message = format!(

@@ -100,7 +100,7 @@ fn check_claim(checker: &mut Checker<'_>, claim: &Claim, together: &[Expectation
 fn everybody(checker: &mut Checker<'_>, ids: &[Id], path: &[Step<'_>]) {
     let actors = &checker.scenario.actors;
     if actors.len() > 1 && actors.iter().all(|actor| ids.contains(&actor.id)) {
-        let message = "every actor is an allowed victim: about those that run here this says nothing";
+        let message = "every actor is an allowed victim: this says nothing about those that run here";
         checker
             .report(EVERYBODY_ALLOWED, path, message)
             .help

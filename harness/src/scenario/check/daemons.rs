@@ -75,7 +75,7 @@ fn check_own(checker: &mut Checker<'_>, own: &OwnKiller) {
         let problem = checker.report(
             LIVE_EARLYOOM,
             &["earlyoom".into(), "dry-run".into()],
-            "a live earlyoom takes any process of the machine, and this scenario is contained",
+            "a live earlyoom may kill any process of the machine, and this scenario is contained",
         );
         problem.help.push("say `dry-run = true`, or safety = \"pressure\" or \"destructive\"".to_owned());
     }

@@ -155,7 +155,7 @@ fn worst(checker: &mut Checker<'_>, actor: &Actor, machine: Bytes) -> Option<Byt
 }
 
 fn no_limit(checker: &mut Checker<'_>, index: usize, size: &SizeExpr) -> Option<Bytes> {
-    let message = format!("{size} is no size: that limit is infinity as this file declares it");
+    let message = format!("{size} is not a size: this file declares that limit as infinity");
     checker.report(SHARE_OF_INFINITY, &["actor".into(), index.into(), "size".into()], message);
     None
 }
@@ -189,7 +189,7 @@ fn sizes(checker: &mut Checker<'_>) {
             );
         }
         if !sawtooth && (balloon.low.is_some() || balloon.period.is_some()) {
-            let message = format!("balloon `{}` is no sawtooth: `low` and `period` do nothing", actor.id);
+            let message = format!("balloon `{}` is not a sawtooth: `low` and `period` do nothing", actor.id);
             checker.report(MISPLACED_KEY, &path, message);
         }
         if balloon.size == SizeExpr::Bytes(Bytes(0)) {
@@ -216,7 +216,7 @@ pub(super) fn reach(checker: &mut Checker<'_>) {
             checker.report(
                 SHARE_OF_INFINITY,
                 &path,
-                "a share of no limit is never reached: that limit is infinity as this file declares it",
+                "a share of no limit is never reached: this file declares that limit as infinity",
             );
             return;
         }

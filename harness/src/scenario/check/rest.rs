@@ -43,7 +43,7 @@ pub(super) fn check(checker: &mut Checker<'_>) {
         }
         _ => return,
     };
-    let message = format!("`{}` is there before anything happens", checker.scenario.reached.metric);
+    let message = format!("`{}` meets this bound before anything happens", checker.scenario.reached.metric);
     checker.report(REACHED_AT_REST, &path, message).help.push(help.to_owned());
 }
 

@@ -100,7 +100,7 @@ fn a_sound_scenario_has_no_problems() {
 #[case(
     "size = \"600M\"",
     "size = \"600M\"\nlow = \"1M\"",
-    "error[misplaced-key]: balloon `hog` is no sawtooth"
+    "error[misplaced-key]: balloon `hog` is not a sawtooth"
 )]
 #[case("size = \"600M\"", "size = \"0\"", "error[zero-size]: a balloon of no bytes takes nothing")]
 #[case(
@@ -151,7 +151,7 @@ fn a_sound_scenario_has_no_problems() {
 #[case(
     "every = \"20ms\"",
     "every = \"20ms\"\ndelay = \"20s\"",
-    "error[outlasts-observe]: `canary` is let go after 20s, when nobody watches"
+    "error[outlasts-observe]: `canary` is released after 20s, when nobody watches"
 )]
 #[case(
     "text = \"pinned\"",
@@ -259,7 +259,7 @@ fn a_sound_scenario_has_no_problems() {
 #[case(
     "must-fail = [\"killed\", \"flat\", \"only\"]",
     "must-fail = [\"killed\"]",
-    "warning[never-red]: no twin must turn this red: flat, only"
+    "warning[never-red]: no twin has to turn this red: flat, only"
 )]
 #[case(
     "max-delta = 0",
@@ -284,12 +284,12 @@ fn a_sound_scenario_has_no_problems() {
 #[case(
     "metric = \"host:swap.out\"\nmax-delta = 0",
     "metric = \"work:memory.pressure.full\"\nmin-rate = \"101%\"",
-    "warning[bound-out-of-reach]: `work:memory.pressure.full` cannot come to this"
+    "warning[bound-out-of-reach]: `work:memory.pressure.full` cannot reach this"
 )]
 #[case(
     "metric = \"host:swap.out\"\nmax-delta = 0",
     "metric = \"canary:wakeups\"\nmin-delta = 1052",
-    "warning[bound-out-of-reach]: `canary:wakeups` cannot come to this: `canary` beats every 20ms, for 21s at most"
+    "warning[bound-out-of-reach]: `canary:wakeups` cannot reach this: `canary` beats every 20ms, for 21s at most"
 )]
 #[case(
     "metric = \"host:swap.out\"\nmax-delta = 0",
@@ -299,7 +299,7 @@ fn a_sound_scenario_has_no_problems() {
 #[case(
     "metric = \"host:swap.out\"\nmax-delta = 0",
     "metric = \"work:memory.swap.current\"\nmin = \"257M\"",
-    "warning[bound-out-of-reach]: `work:memory.swap.current` cannot come to this on a machine with the 256.0 MiB of swap"
+    "warning[bound-out-of-reach]: `work:memory.swap.current` cannot reach this on a machine with the 256.0 MiB of swap"
 )]
 #[case(
     "within-percent = 2 }",
@@ -327,22 +327,22 @@ fn a_sound_scenario_has_no_problems() {
 #[case(
     "min = { percent = 95, of = \"work.MemoryMax\" }",
     "max = { percent = 95, of = \"work.MemoryMax\" }",
-    "error[reached-at-rest]: `work:memory.peak` is there before anything happens"
+    "error[reached-at-rest]: `work:memory.peak` meets this bound before anything happens"
 )]
 #[case(
     "metric = \"work:memory.peak\"\nmin = { percent = 95, of = \"work.MemoryMax\" }",
     "metric = \"host:memory.available\"\nmax = \"1G\"",
-    "error[reached-at-rest]: `host:memory.available` is there before anything happens"
+    "error[reached-at-rest]: `host:memory.available` meets this bound before anything happens"
 )]
 #[case(
     "metric = \"work:memory.peak\"\nmin = { percent = 95, of = \"work.MemoryMax\" }",
     "metric = \"host:memory.available\"\nmin = \"100M\"",
-    "error[reached-at-rest]: `host:memory.available` is there before anything happens"
+    "error[reached-at-rest]: `host:memory.available` meets this bound before anything happens"
 )]
 #[case(
     "min = { percent = 95, of = \"work.MemoryMax\" }",
     "min = \"1M\"",
-    "error[reached-at-rest]: `work:memory.peak` is there before anything happens"
+    "error[reached-at-rest]: `work:memory.peak` meets this bound before anything happens"
 )]
 #[case(
     "min = { percent = 95, of = \"work.MemoryMax\" }",

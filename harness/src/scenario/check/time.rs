@@ -68,7 +68,7 @@ pub(super) fn check(checker: &mut Checker<'_>) {
         if actor.delay >= scenario.observe {
             let index = checker.actor_index(actor);
             let message =
-                format!("`{}` is let go after {}, when nobody watches any more", actor.id, actor.delay);
+                format!("`{}` is released after {}, when nobody watches any more", actor.id, actor.delay);
             checker.report(OUTLASTS_OBSERVE, &["actor".into(), index.into(), "delay".into()], message);
         }
     }
@@ -96,7 +96,7 @@ fn hold(checker: &mut Checker<'_>) {
     }
 }
 
-/// A time in which nothing can happen, or a pause that is none.
+/// A time in which nothing can happen, or a pause of no length.
 fn zeroes(checker: &mut Checker<'_>) {
     let scenario = checker.scenario;
     let none = Some(Span(0));

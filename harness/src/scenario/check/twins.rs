@@ -54,7 +54,7 @@ pub(super) fn check(checker: &mut Checker<'_>) {
         (0..scenario.expects.len()).filter(|index| !red(&scenario.expects[*index].id)).collect();
     if let Some(first) = never.first() {
         let ids: Vec<&str> = never.iter().map(|index| &*scenario.expects[*index].id).collect();
-        let message = format!("no twin must turn this red: {}", ids.join(", "));
+        let message = format!("no twin has to turn this red: {}", ids.join(", "));
         let problem = checker.report(NEVER_RED, &["expect".into(), (*first).into(), "id".into()], message);
         problem.notes.push("what was never seen to fail may be a claim that cannot fail".to_owned());
     }
@@ -99,7 +99,7 @@ fn says_what_happens(checker: &mut Checker<'_>, twin: &Twin, path: &[super::Step
     if let (Some(red), true) = (about_ends, twin.expects.is_empty()) {
         let message = format!("it must turn `{}` red, and does not say what happens instead", red.id);
         checker.report(TWIN_WITHOUT_CLAIM, path, message).help.push(
-            "add a [[twin.expect]]: who is killed by whom, or which number moves; else any accident will do"
+            "add a [[twin.expect]]: who is killed by whom, or which number moves; otherwise any accident turns it red"
                 .to_owned(),
         );
     }

@@ -69,7 +69,7 @@ impl FromTable for EarlyoomClaim {
             let problem = table.reader.report(
                 NOBODY_NAMED,
                 span,
-                "an earlyoom that selects nobody cannot be told from none",
+                "an earlyoom that selects nobody looks like one that does not run",
             );
             problem.help.push("name the actors that it may select: at least one must be".to_owned());
             return None;

@@ -77,7 +77,7 @@ fn ends_so(table: &mut Table<'_, '_>, by: Killer, signal: Option<Signal>) -> Opt
     if by != Killer::Exit
         && let Some(span) = table.key_span("code")
     {
-        let message = format!("`code` is only for `exit`: who is killed by `{by}` has no exit code");
+        let message = format!("`code` is only for `exit`: a process killed by `{by}` has no exit code");
         table.reader.report(MISPLACED_KEY, span, message);
         return None;
     }
@@ -89,7 +89,8 @@ fn ends_so(table: &mut Table<'_, '_>, by: Killer, signal: Option<Signal>) -> Opt
     let problem =
         table.reader.report(IMPOSSIBLE_SIGNAL, span, format!("`{by}` never ends a process with {signal}"));
     problem.help.push(match &sent[..] {
-        [] => "who exits by itself is ended by no signal: leave `signal` out, or claim a `code`".to_owned(),
+        [] => "a process that exits by itself is ended by no signal: leave `signal` out, or claim a `code`"
+            .to_owned(),
         sent => format!("it sends {}", sent.join(" or ")),
     });
     None
