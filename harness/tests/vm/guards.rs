@@ -7,7 +7,7 @@ use rstest::rstest;
 
 use crate::machine::{Judged, Machine, STORE};
 
-const POLICY: &str = "/etc/bulkhead/host.toml";
+const ALLOWANCE: &str = "/etc/bulkhead/host.toml";
 /// Three quarters of the guest's memory, taken before the run.
 const NEARLY_FULL: &str = "mount -o remount,size=90% /dev/shm; fallocate -l 1500M /dev/shm/taken; echo";
 
@@ -32,10 +32,10 @@ fn assert_nothing_started(machine: &Machine, judged: Option<&Judged>) {
 #[case::of_somebody_else("chown nobody /etc/bulkhead/host.toml", &["uid 65534", "chown root"])]
 #[case::with_a_typo("echo disposible=true >>/etc/bulkhead/host.toml", &["disposible", "disposable"])]
 fn a_machine_whose_owner_has_not_allowed_it_is_left_alone(#[case] change: &str, #[case] wanted: &[&str]) {
-    let machine = Machine::new("policy");
+    let machine = Machine::new("allowance");
     let (code, words) = run_after(&machine, change, "dies-at-its-cap");
     assert_eq!(code, ExitCode::Guarded, "{words}");
-    for part in wanted.iter().chain([&POLICY]) {
+    for part in wanted.iter().chain([&ALLOWANCE]) {
         assert!(words.contains(part), "{part} is not in: {words}");
     }
     assert_nothing_started(&machine, None);
@@ -49,7 +49,7 @@ fn a_machine_whose_owner_has_not_allowed_it_is_left_alone(#[case] change: &str, 
 #[case::panic_on_oom("sysctl -qw vm.panic_on_oom=1", &["vm.panic_on_oom is 1"])]
 fn what_could_hurt_is_refused_with_the_numbers(#[case] change: &str, #[case] wanted: &[&str]) {
     let machine = Machine::new("refused");
-    let (code, words) = run_after(&machine, &format!("{change} >>{POLICY}"), "dies-at-its-cap");
+    let (code, words) = run_after(&machine, &format!("{change} >>{ALLOWANCE}"), "dies-at-its-cap");
     let judged = machine.judged();
     assert_eq!((code, judged.judgement.verdict), (ExitCode::Guarded, Verdict::Aborted), "{words}");
     let reason = judged.judgement.reason.as_deref().unwrap_or_default();
@@ -65,12 +65,12 @@ fn what_could_hurt_is_refused_with_the_numbers(#[case] change: &str, #[case] wan
 #[test]
 fn a_scenario_that_presses_the_machine_is_skipped_where_the_machine_may_not_be_lost() {
     let machine = Machine::new("skipped");
-    let (code, words) = run_after(&machine, &format!("echo 'schema = 1' >{POLICY}"), "pressure");
+    let (code, words) = run_after(&machine, &format!("echo 'schema = 1' >{ALLOWANCE}"), "pressure");
     let judged = machine.judged();
     assert_eq!((code, judged.judgement.verdict), (ExitCode::NothingRan, Verdict::Skipped), "{words}");
     let reason = judged.judgement.reason.as_deref().unwrap_or_default();
     assert!(
-        reason.contains("pressure") && reason.contains("disposable") && reason.contains(POLICY),
+        reason.contains("pressure") && reason.contains("disposable") && reason.contains(ALLOWANCE),
         "{reason}"
     );
     assert_nothing_started(&machine, Some(&judged));
@@ -79,6 +79,6 @@ fn a_scenario_that_presses_the_machine_is_skipped_where_the_machine_may_not_be_l
 #[test]
 fn a_machine_that_may_not_be_lost_still_runs_what_is_contained() {
     let machine = Machine::new("allowed");
-    let (code, words) = run_after(&machine, &format!("echo 'schema = 1' >{POLICY}"), "named-like-a-log");
+    let (code, words) = run_after(&machine, &format!("echo 'schema = 1' >{ALLOWANCE}"), "named-like-a-log");
     assert_eq!(code, ExitCode::Passed, "{words}");
 }

@@ -19,8 +19,8 @@ rules! {
         on how much memory it has. Add `memory` to [requires]; the scenario is then skipped on smaller machines.";
     Error MACHINE_AT_RISK = "machine-at-risk",
         "With every cap removed, the balloons would take more than 90 % of the memory that [requires] promises. A \
-        broken cap would then not turn the claim red but drive the machine into global reclaim and a machine-wide OOM \
-        kill. Make the balloons smaller, require more memory, or say safety = \"pressure\" or \"destructive\", which \
+        broken cap could then drive the machine into global reclaim and a machine-wide OOM kill, rather than turn the \
+        claim red. Make the balloons smaller, require more memory, or say safety = \"pressure\" or \"destructive\", which \
         run on disposable machines only.";
     Error CONTAINED_OUTSIDE_THE_RUN = "contained-outside-the-run",
         "A balloon of a contained scenario stays in the run's own slice, around which the harness puts a MemoryMax of \
