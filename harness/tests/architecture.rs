@@ -55,7 +55,7 @@ fn the_judge_knows_no_report() {
 #[case::notation("notation", &[])]
 #[case::reading("reading", &["notation"])]
 #[case::allowance("allowance", &["notation", "reading"])]
-#[case::scenario("scenario", &["notation", "reading", "oomd"])]
+#[case::scenario("scenario", &["killer", "notation", "reading"])]
 fn a_part_knows_only_what_it_stands_on(#[case] part: &str, #[case] known: &[&str]) {
     let mut found = Vec::new();
     for name in files_of(part) {

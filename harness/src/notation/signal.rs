@@ -4,8 +4,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::reading::{Word, word};
-
 /// A signal that ends a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each is the signal of that name, see signal(7)")]
@@ -31,6 +29,17 @@ impl Signal {
     pub const ALL: [Self; 7] =
         [Self::Hup, Self::Int, Self::Abrt, Self::Bus, Self::Kill, Self::Segv, Self::Term];
 
+    /// Each name with its signal.
+    pub(crate) const NAMES: &'static [(&'static str, Self)] = &[
+        ("SIGHUP", Self::Hup),
+        ("SIGINT", Self::Int),
+        ("SIGABRT", Self::Abrt),
+        ("SIGBUS", Self::Bus),
+        ("SIGKILL", Self::Kill),
+        ("SIGSEGV", Self::Segv),
+        ("SIGTERM", Self::Term),
+    ];
+
     /// The number on Linux.
     #[must_use]
     pub const fn number(self) -> i32 {
@@ -46,21 +55,9 @@ impl Signal {
     }
 }
 
-impl Word for Signal {
-    const EXPECTING: &'static str = "a signal";
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("SIGHUP", Self::Hup),
-        ("SIGINT", Self::Int),
-        ("SIGABRT", Self::Abrt),
-        ("SIGBUS", Self::Bus),
-        ("SIGKILL", Self::Kill),
-        ("SIGSEGV", Self::Segv),
-        ("SIGTERM", Self::Term),
-    ];
-}
-
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(word(*self))
+        let name = Self::NAMES.iter().find(|(_, signal)| signal == self);
+        f.write_str(name.map_or("", |(name, _)| name))
     }
 }

@@ -6,8 +6,9 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
 
-use super::{Node, Reader, value};
+use super::{Node, Reader, Word, value};
 use crate::notation::id::UNIT_TYPES;
+use crate::notation::signal::Signal;
 use crate::notation::{Bytes, Id, Limit, Malformed, Percent, Span, UnitName};
 use crate::reading::rule::{MALFORMED_VALUE, Rule};
 
@@ -43,6 +44,11 @@ pub(crate) fn read_scalar<T: Scalar>(node: &Node<'_>, reader: &mut Reader) -> Op
 /// The schema of a scalar; the body of its [`Value::schema`].
 pub(crate) fn scalar_schema<T: Scalar>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
+}
+
+impl Word for Signal {
+    const EXPECTING: &'static str = "a signal";
+    const WORDS: &'static [(&'static str, Self)] = Self::NAMES;
 }
 
 impl JsonSchema for Bytes {
