@@ -10,11 +10,12 @@ use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use harness::cgroupfs::{self, COLUMNS, CgroupDir, CgroupPath, Limit, Presence, cgroup_of};
+use harness::cgroupfs::{self, CgroupDir, CgroupPath, Limit, Presence, cgroup_of};
 use harness::host;
 use harness::kmsg::oom::{OomEvent, OomRecord, Parser, Scope};
 use harness::kmsg::{self, Item};
-use harness::procfs::{self, HostReader};
+use harness::metric::{self, SubjectKind};
+use harness::procfs::HostReader;
 use harness::systemd::{self, Bus, Manager, Property, PropertyValue, Unit};
 use harness::unit_name::slice_cgroup;
 
@@ -100,9 +101,10 @@ fn facts(bus: &Bus) -> Result {
     ensure(facts.kernel().is_some() && facts.boot_id.is_some(), || "no kernel release or boot id".into())?;
     ensure(facts.swaps.is_some() && facts.cpus.is_some(), || "no swaps or cpus".into())?;
 
-    let mut row = vec![None; procfs::COLUMNS.len()];
+    let columns = || metric::columns(SubjectKind::Host);
+    let mut row = vec![None; columns().count()];
     HostReader::open(Path::new("/"))?.read(&mut row);
-    let unknown: Vec<_> = procfs::COLUMNS.iter().zip(&row).filter(|(_, value)| value.is_none()).collect();
+    let unknown: Vec<_> = columns().zip(&row).filter(|(_, value)| value.is_none()).collect();
     ensure(unknown.is_empty(), || format!("unknown on this host: {unknown:?}"))
 }
 
@@ -163,9 +165,10 @@ fn slice(bus: &Bus) -> Result {
         until("the other unit is gone", || Ok(!bus.unit("bulkheadprobe-other.service")?.exists()))?;
         Ok(Instant::now() > outlived)
     })?;
-    let mut row = vec![None; COLUMNS.len()];
+    let mut row = vec![None; metric::columns(SubjectKind::Cgroup).count()];
     ensure(dir.read(&mut row) == Presence::Present, || "the slice vanished with its last member".into())?;
-    let value = |name: &str| COLUMNS.iter().position(|column| *column == name).and_then(|at| row[at]);
+    let at = |name: &str| metric::columns(SubjectKind::Cgroup).position(|info| info.name == name);
+    let value = |name: &str| at(name).and_then(|at| row[at]);
     ensure(value("memory.events.oom_kill") == Some(1), || format!("{row:?}"))?;
     ensure(value("memory.events.local.oom_kill") == Some(0), || format!("{row:?}"))?;
     ensure(value("cpu.usage").is_some() && value("memory.pressure.full").is_some(), || format!("{row:?}"))?;

@@ -6,7 +6,6 @@
 //!
 //! Source: kernel `Documentation/admin-guide/cgroup-v2.rst`.
 
-mod columns;
 mod dir;
 mod kill;
 mod limits;
@@ -16,7 +15,6 @@ mod path;
 use std::io;
 use std::path::PathBuf;
 
-pub use columns::COLUMNS;
 pub use dir::{CgroupDir, Presence};
 pub use kill::KillSwitch;
 pub use limits::{Limit, Limits};

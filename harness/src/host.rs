@@ -22,9 +22,9 @@ pub use swaps::SwapDevice;
 
 use text::{read, word};
 
-use crate::kernfile::{keyed, number};
+use crate::kernfile::{number, page_size};
 use crate::killer::{self, Daemon};
-use crate::procfs;
+use crate::metric::Field;
 use crate::psi;
 use crate::systemd::Manager;
 
@@ -102,7 +102,8 @@ pub fn probe(manager: Option<&dyn Manager>) -> HostFacts {
 /// The facts in the files below `root`.
 #[must_use]
 pub fn probe_below(root: &Path) -> HostFacts {
-    let [memory_total, memory_available, swap_total, swap_free] = meminfo(root);
+    let meminfo = read(root, "proc/meminfo").unwrap_or_default();
+    let meminfo = |field: Field| field.value(meminfo.as_bytes());
     let sysctl =
         |name: &str| read(root, &format!("proc/sys/{name}")).and_then(|text| number(text.as_bytes()));
     HostFacts {
@@ -111,13 +112,13 @@ pub fn probe_below(root: &Path) -> HostFacts {
         systemd_is_pid1: word(root, "proc/1/comm")
             .map(|comm| comm == "systemd" && root.join("run/systemd/system").is_dir()),
         boot_id: word(root, "proc/sys/kernel/random/boot_id"),
-        page_size: procfs::page_size(),
+        page_size: page_size(),
         cpus: read(root, "sys/devices/system/cpu/online").and_then(|text| listed(text.trim())),
         virtualized: read(root, "proc/cpuinfo").and_then(|text| virtualized(&text)),
-        memory_total,
-        memory_available,
-        swap_total,
-        swap_used: swap_total.zip(swap_free).and_then(|(total, free)| total.checked_sub(free)),
+        memory_total: meminfo(Field::Kib("MemTotal")),
+        memory_available: meminfo(Field::Kib("MemAvailable")),
+        swap_total: meminfo(Field::Kib("SwapTotal")),
+        swap_used: meminfo(Field::KibLess("SwapTotal", "SwapFree")),
         swaps: read(root, "proc/swaps").and_then(|text| swaps::parse(&text)),
         root: read(root, "proc/self/status").and_then(|text| is_root(&text)),
         hierarchy: cgroup2::hierarchy(root),
@@ -144,14 +145,6 @@ impl HostFacts {
         let mut numbers = self.kernel_release.as_deref()?.split(|c: char| !c.is_ascii_digit());
         Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
     }
-}
-
-fn meminfo(root: &Path) -> [Option<u64>; 4] {
-    let mut kib = [None; 4];
-    if let Some(text) = read(root, "proc/meminfo") {
-        keyed(text.as_bytes(), &["MemTotal", "MemAvailable", "SwapTotal", "SwapFree"], &mut kib);
-    }
-    kib.map(|kib| kib.and_then(|kib: u64| kib.checked_mul(1024)))
 }
 
 /// A kernel that was built with PSI off by default may have the file and refuse to read it, so the file is read.
@@ -219,7 +212,7 @@ mod tests {
     fn nothing_to_read_is_nothing_known() {
         let root = tree(&[]);
         let facts = probe_below(root.path());
-        assert_eq!(facts, HostFacts { page_size: procfs::page_size(), ..HostFacts::default() });
+        assert_eq!(facts, HostFacts { page_size: page_size(), ..HostFacts::default() });
         assert_eq!(facts.kernel(), None);
     }
 

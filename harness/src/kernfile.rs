@@ -105,19 +105,24 @@ pub fn number(text: &[u8]) -> Option<u64> {
     })
 }
 
-/// Fills `values[i]` with the number after `keys[i]` in a file of `key value` lines (`key:` and a unit after the
-/// number, as in `/proc/meminfo`, are accepted too). Unknown keys are passed over; absent keys stay as they are.
-pub fn keyed(text: &[u8], keys: &[&str], values: &mut [Option<u64>]) {
-    for line in text.split(|byte| *byte == b'\n') {
-        let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
-        let (Some(key), Some(value)) = (words.next(), words.next()) else { continue };
-        let key = key.strip_suffix(b":").unwrap_or(key);
-        if let Some(index) = keys.iter().position(|wanted| wanted.as_bytes() == key)
-            && let Some(slot) = values.get_mut(index)
-        {
-            *slot = number(value);
-        }
-    }
+/// The number after `key` in a file of `key value` lines (`key:` and a unit after the number, as in `/proc/meminfo`, are
+/// accepted too).
+#[must_use]
+pub fn value(text: &[u8], key: &str) -> Option<u64> {
+    text.split(|byte| *byte == b'\n').find_map(|line| {
+        let rest = line.strip_prefix(key.as_bytes())?;
+        let rest = rest.strip_prefix(b":").unwrap_or(rest).strip_prefix(b" ")?;
+        rest.split(|byte| *byte == b' ').find(|word| !word.is_empty()).and_then(number)
+    })
+}
+
+/// Bytes in a page of this machine.
+pub(crate) fn page_size() -> u64 {
+    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
+        .ok()
+        .flatten()
+        .and_then(|size| u64::try_from(size).ok())
+        .unwrap_or(4096)
 }
 
 #[cfg(test)]
@@ -138,29 +143,15 @@ mod tests {
         assert_eq!(number(text.as_bytes()), expected);
     }
 
-    #[test]
-    fn unknown_keys_are_passed_over_and_absent_keys_stay_unknown() {
-        let mut values = [None; 3];
-        keyed(b"low 0\nsock_throttled 7\noom_kill 2\n", &["oom_kill", "low", "oom_group_kill"], &mut values);
-        assert_eq!(values, [Some(2), Some(0), None]);
-    }
-
-    #[test]
-    fn meminfo_lines_with_colon_padding_and_unit_are_read() {
-        let mut values = [None; 2];
-        keyed(
-            b"MemTotal:        2020524 kB\nMemFree:         1500000 kB\n",
-            &["MemFree", "MemTotal"],
-            &mut values,
-        );
-        assert_eq!(values, [Some(1_500_000), Some(2_020_524)]);
-    }
-
-    #[test]
-    fn a_key_that_is_only_the_beginning_of_another_does_not_match_it() {
-        let mut values = [None];
-        keyed(b"oom_kill 5\n", &["oom"], &mut values);
-        assert_eq!(values, [None]);
+    #[rstest]
+    #[case("oom_kill", Some(2))]
+    #[case("low", Some(0))]
+    #[case::the_beginning_of_another("oom", None)]
+    #[case::with_colon_padding_and_unit("MemTotal", Some(2_020_524))]
+    #[case::no_number("pids", None)]
+    fn a_value_follows_its_key(#[case] key: &str, #[case] expected: Option<u64>) {
+        let text = b"low 0\nsock_throttled 7\noom_kill 2\npids max\nMemTotal:        2020524 kB\n";
+        assert_eq!(value(text, key), expected);
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod judge;
 pub mod kernfile;
 pub mod killer;
 pub mod kmsg;
+pub mod metric;
 pub mod notation;
 pub mod plan;
 pub mod process;

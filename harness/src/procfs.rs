@@ -7,29 +7,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::kernfile::{self, KernFile};
-use crate::psi;
-
-/// The metrics of the host in the order in which [`HostReader::read`] fills a row. Bytes for `memory.*` and `swap.*`;
-/// microseconds since boot for `pressure.*`; hundredths for `load.1`; `procs.blocked` is a number of tasks; the others are
-/// counts since boot, as are `swap.out` and `swap.in`, in bytes, which include what zswap took.
-pub const COLUMNS: &[&str] = &[
-    "memory.available",
-    "memory.free",
-    "memory.total",
-    "swap.used",
-    "swap.out",
-    "swap.in",
-    "oom_kill",
-    "pgmajfault",
-    "pressure.memory.some",
-    "pressure.memory.full",
-    "pressure.io.some",
-    "pressure.io.full",
-    "pressure.cpu.some",
-    "procs.blocked",
-    "load.1",
-];
+use crate::kernfile::KernFile;
+use crate::metric::{self, Field, SubjectKind};
 
 /// Holds `/proc/stat` of a machine with thousands of interrupts; only the part that the kernel fills is ever touched.
 const BUFFER: usize = 256 * 1024;
@@ -43,16 +22,10 @@ pub struct Error {
     source: io::Error,
 }
 
-/// The files of `/proc` behind [`COLUMNS`], held open.
+/// The files behind the metrics of the host, held open; those that this machine does not have are missing.
 #[derive(Debug)]
 pub struct HostReader {
-    meminfo: Option<KernFile>,
-    vmstat: Option<KernFile>,
-    stat: Option<KernFile>,
-    loadavg: Option<KernFile>,
-    /// memory, io, cpu.
-    pressure: [Option<KernFile>; 3],
-    page_size: u64,
+    files: Vec<(Option<KernFile>, Vec<Field>)>,
     buffer: Vec<u8>,
 }
 
@@ -62,90 +35,41 @@ impl HostReader {
     /// # Errors
     /// When a file exists and cannot be opened. A file that does not exist (no PSI) is no error.
     pub fn open(root: &Path) -> Result<Self, Error> {
-        let proc = root.join("proc");
-        let file = |name: &str| {
-            let path = proc.join(name);
-            KernFile::open(&path).map_err(|source| Error { path, source })
+        let open = |(name, fields): (&str, _)| {
+            let path = root.join(name.trim_start_matches('/'));
+            match KernFile::open(&path) {
+                Ok(file) => Ok((file, fields)),
+                Err(source) => Err(Error { path, source }),
+            }
         };
-        Ok(Self {
-            meminfo: file("meminfo")?,
-            vmstat: file("vmstat")?,
-            stat: file("stat")?,
-            loadavg: file("loadavg")?,
-            pressure: [file("pressure/memory")?, file("pressure/io")?, file("pressure/cpu")?],
-            page_size: page_size(),
-            buffer: vec![0; BUFFER],
-        })
+        let files = metric::files(SubjectKind::Host).into_iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Self { files, buffer: vec![0; BUFFER] })
     }
 
-    /// Fills one value for each of [`COLUMNS`]; allocates nothing. What cannot be read is `None`.
+    /// Fills one value for each column of the host ([`metric::columns`]); allocates nothing. What cannot be read is `None`.
     ///
     /// # Panics
-    /// When `row` is shorter than [`COLUMNS`].
+    /// When `row` is shorter than that.
     pub fn read(&mut self, row: &mut [Option<u64>]) {
-        let row = &mut row[..COLUMNS.len()];
-        row.fill(None);
-        let [available, free, total, used] = self.memory();
-        row[..4].copy_from_slice(&[available, free, total, used]);
-        let [out, into, kills, faults] = self.vmstat();
-        row[4..8].copy_from_slice(&[out, into, kills, faults]);
-        for (index, file) in self.pressure.iter().enumerate() {
-            let pressure = psi::parse(text(file.as_ref(), &mut self.buffer));
-            let at = 8 + 2 * index;
-            row[at] = pressure.some.map(|stall| stall.total_us);
-            // `full` of cpu is always 0 for the whole machine, and no column.
-            if at < 12 {
-                row[at + 1] = pressure.full.map(|stall| stall.total_us);
-            }
+        let mut rest = row;
+        for (file, fields) in &self.files {
+            let (cells, after) = rest.split_at_mut(fields.len());
+            rest = after;
+            let text =
+                file.as_ref().and_then(|file| file.read_all(&mut self.buffer).ok()).unwrap_or_default();
+            cells.iter_mut().zip(fields).for_each(|(cell, field)| *cell = field.value(text));
         }
-        let mut blocked = [None];
-        kernfile::keyed(text(self.stat.as_ref(), &mut self.buffer), &["procs_blocked"], &mut blocked);
-        row[13] = blocked[0];
-        let load = text(self.loadavg.as_ref(), &mut self.buffer).split(|byte| *byte == b' ').next();
-        row[14] = load.and_then(psi::centi).map(u64::from);
     }
-
-    /// Available, free, total, swap used; in bytes.
-    fn memory(&mut self) -> [Option<u64>; 4] {
-        const KEYS: &[&str] = &["MemAvailable", "MemFree", "MemTotal", "SwapTotal", "SwapFree"];
-        let mut kib = [None; KEYS.len()];
-        kernfile::keyed(text(self.meminfo.as_ref(), &mut self.buffer), KEYS, &mut kib);
-        let [available, free, total, swap_total, swap_free] =
-            kib.map(|kib| kib.and_then(|kib: u64| kib.checked_mul(1024)));
-        let used = swap_total.zip(swap_free).and_then(|(total, free)| total.checked_sub(free));
-        [available, free, total, used]
-    }
-
-    /// Swapped out, swapped in (bytes), OOM kills, major faults.
-    fn vmstat(&mut self) -> [Option<u64>; 4] {
-        const KEYS: &[&str] = &["pswpout", "zswpout", "pswpin", "zswpin", "oom_kill", "pgmajfault"];
-        let mut counts = [None; KEYS.len()];
-        kernfile::keyed(text(self.vmstat.as_ref(), &mut self.buffer), KEYS, &mut counts);
-        let [out, zswap_out, into, zswap_in, kills, faults] = counts;
-        // Pages that zswap takes never reach pswpout; a kernel built without zswap has no such counter.
-        let bytes = |pages: Option<u64>, zswap: Option<u64>| {
-            pages?.checked_add(zswap.unwrap_or(0))?.checked_mul(self.page_size)
-        };
-        [bytes(out, zswap_out), bytes(into, zswap_in), kills, faults]
-    }
-}
-
-fn text<'b>(file: Option<&KernFile>, buffer: &'b mut [u8]) -> &'b [u8] {
-    file.and_then(|file| file.read_all(buffer).ok()).unwrap_or_default()
-}
-
-/// Bytes in a page of this machine.
-pub(crate) fn page_size() -> u64 {
-    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
-        .ok()
-        .flatten()
-        .and_then(|size| u64::try_from(size).ok())
-        .unwrap_or(4096)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernfile::page_size;
+
+    fn columns() -> impl Iterator<Item = &'static str> {
+        metric::columns(SubjectKind::Host).map(|info| info.name)
+    }
 
     fn proc_with(files: &[(&str, &str)]) -> tempfile::TempDir {
         let root = tempfile::tempdir().expect("a temporary directory");
@@ -157,9 +81,9 @@ mod tests {
     }
 
     fn known(root: &Path) -> Vec<(&'static str, u64)> {
-        let mut row = vec![Some(99); COLUMNS.len()];
+        let mut row = vec![Some(99); columns().count()];
         HostReader::open(root).expect("open").read(&mut row);
-        COLUMNS.iter().zip(row).filter_map(|(name, value)| value.map(|value| (*name, value))).collect()
+        columns().zip(row).filter_map(|(name, value)| Some((name, value?))).collect()
     }
 
     #[test]
@@ -189,7 +113,7 @@ mod tests {
         let expected = [1500 * 1024, 1000 * 1024, 2000 * 1024, 12 * 1024, 7 * page, 5 * page, 3, 40]
             .into_iter()
             .chain([11, 12, 13, 14, 15, 7, 105]);
-        assert_eq!(known(root.path()), COLUMNS.iter().copied().zip(expected).collect::<Vec<_>>());
+        assert_eq!(known(root.path()), columns().zip(expected).collect::<Vec<_>>());
     }
 
     #[test]

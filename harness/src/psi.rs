@@ -40,6 +40,12 @@ pub fn parse(text: &[u8]) -> Pressure {
     pressure
 }
 
+/// `total` of the line `some` or `full` alone, in microseconds.
+pub(crate) fn total_us(text: &[u8], line: &str) -> Option<u64> {
+    let Pressure { some, full } = parse(text);
+    if line == "some" { some } else { full }.map(|stall| stall.total_us)
+}
+
 fn stall(fields: &[u8]) -> Option<Stall> {
     let mut stall = Stall::default();
     let mut has_total = false;

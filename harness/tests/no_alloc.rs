@@ -1,11 +1,9 @@
-//! A whole tick of the sampler allocates nothing: rows are taken while the machine is out of memory. And a row has exactly
-//! the metrics of the catalogue.
+//! A whole tick of the sampler allocates nothing: rows are taken while the machine is out of memory.
 //!
 //! Allocations are counted for the thread that measures, so that the tests may run side by side.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +12,6 @@ use balloon::status::Page;
 use harness::plan::Watched;
 use harness::record::samples::write_row;
 use harness::run::sampler::Watch;
-use harness::scenario::metric::{Course, SubjectKind, catalogue};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -104,21 +101,4 @@ fn a_tick_of_the_sampler_allocates_nothing() {
     let before = ALLOCATIONS.get();
     drop(vec![0u8; 100]);
     assert!(ALLOCATIONS.get() > before, "the counter does count");
-}
-
-#[test]
-fn a_row_has_exactly_the_metrics_of_the_catalogue() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let columns: BTreeSet<String> = watch(dir.path()).columns().iter().cloned().collect();
-    let sampled = catalogue().iter().filter(|info| info.course != Course::Statistic);
-    let named = sampled.flat_map(|info| {
-        let subjects: &[&str] = match info.subject {
-            SubjectKind::Cgroup => &["work", "run"],
-            SubjectKind::Host => &["host"],
-            SubjectKind::Actor => &["hog"],
-            SubjectKind::Protect => &[],
-        };
-        subjects.iter().map(move |subject| format!("{subject}:{}", info.name))
-    });
-    assert_eq!(columns, named.collect());
 }

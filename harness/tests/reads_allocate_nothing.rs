@@ -5,8 +5,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use harness::cgroupfs::{self, CgroupDir, Presence};
-use harness::procfs::{self, HostReader};
+use harness::cgroupfs::{CgroupDir, Presence};
+use harness::metric::{SubjectKind, columns};
+use harness::procfs::HostReader;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -54,8 +55,8 @@ fn a_sample_of_a_cgroup_and_of_the_host_allocates_nothing() {
     }
     let mut cgroup = CgroupDir::open(root.path(), &"/work.scope".parse().expect("a path")).expect("open");
     let mut host = HostReader::open(root.path()).expect("open");
-    let mut cgroup_row = vec![None; cgroupfs::COLUMNS.len()];
-    let mut host_row = vec![None; procfs::COLUMNS.len()];
+    let mut cgroup_row = vec![None; columns(SubjectKind::Cgroup).count()];
+    let mut host_row = vec![None; columns(SubjectKind::Host).count()];
 
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     let presence = cgroup.read(&mut cgroup_row);

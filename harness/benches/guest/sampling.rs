@@ -9,7 +9,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use harness::cgroupfs::{self, COLUMNS};
+use harness::cgroupfs;
+use harness::metric::{SubjectKind, columns};
 use harness::plan::Watched;
 use harness::record::samples::write_row;
 use harness::run::clock::now_us;
@@ -105,7 +106,7 @@ fn measure(watched: &[Watched], files: &[PathBuf]) -> Result<(Figures, Figures)>
         let cells = naive_row(files);
         naive_file.write_all(serde_json::to_string(&cells)?.as_bytes())?;
         naive.push(micros(row));
-        if cells.len() < watched.len() * COLUMNS.len() {
+        if cells.len() < watched.len() * columns(SubjectKind::Cgroup).count() {
             return Err(format!("{} values of {} cgroups", cells.len(), watched.len()).into());
         }
     }

@@ -10,10 +10,9 @@ use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 
-use super::columns::{COLUMNS, SOURCES, Shape};
 use super::{CgroupPath, Error, KillSwitch};
 use crate::kernfile::{self, KernFile};
-use crate::psi;
+use crate::metric::{self, Field, SubjectKind};
 
 /// Whether the cgroup was still there when it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,12 +24,20 @@ pub enum Presence {
     Gone,
 }
 
-/// One cgroup, with the files of [`COLUMNS`] open. Holds up to eleven descriptors.
+/// One cgroup, with the files behind its metrics open. Holds up to eleven descriptors.
 #[derive(Debug)]
 pub struct CgroupDir {
     path: PathBuf,
     dir: OwnedFd,
-    files: [Option<KernFile>; SOURCES.len()],
+    files: Vec<Metrics>,
+}
+
+/// A file, and the numbers that are wanted of it. Not there on a kernel that lacks it.
+#[derive(Debug)]
+struct Metrics {
+    name: &'static str,
+    file: Option<KernFile>,
+    fields: Vec<Field>,
 }
 
 impl CgroupDir {
@@ -45,14 +52,12 @@ impl CgroupDir {
             Errno::ENOENT => Error::Gone { path: path.clone() },
             errno => Error::Io { action: "open", path: path.clone(), source: errno.into() },
         })?;
-        let mut files = [const { None }; SOURCES.len()];
-        for (slot, source) in files.iter_mut().zip(SOURCES) {
-            *slot = KernFile::open_at(dir.as_fd(), source.file).map_err(|error| Error::Io {
-                action: "open",
-                path: path.join(source.file),
-                source: error,
-            })?;
-        }
+        let open_metrics = |(name, fields)| match KernFile::open_at(dir.as_fd(), name) {
+            Ok(file) => Ok(Metrics { name, file, fields }),
+            Err(source) => Err(Error::Io { action: "open", path: path.join(name), source }),
+        };
+        let files =
+            metric::files(SubjectKind::Cgroup).into_iter().map(open_metrics).collect::<Result<_, _>>()?;
         Ok(Self { path, dir, files })
     }
 
@@ -62,22 +67,22 @@ impl CgroupDir {
         &self.path
     }
 
-    /// Fills one value for each of [`COLUMNS`], reading each file once with `pread(2)`; allocates nothing. What this
-    /// kernel does not have or cannot say (`memory.pressure` with PSI off) is `None`.
+    /// Fills one value for each column of a cgroup ([`metric::columns`]), reading each file once with `pread(2)`; allocates
+    /// nothing. What this kernel does not have or cannot say (`memory.pressure` with PSI off) is `None`.
     ///
     /// # Panics
-    /// When `row` is shorter than [`COLUMNS`].
+    /// When `row` is shorter than that.
     pub fn read(&mut self, row: &mut [Option<u64>]) -> Presence {
         let mut buffer = [0; kernfile::BUFFER];
-        let mut rest = &mut row[..COLUMNS.len()];
+        let mut rest = row;
         let mut presence = Presence::Present;
-        for (file, source) in self.files.iter().zip(SOURCES) {
-            let (cells, after) = rest.split_at_mut(source.width);
+        for Metrics { file, fields, .. } in &self.files {
+            let (cells, after) = rest.split_at_mut(fields.len());
             rest = after;
             cells.fill(None);
             let Some(file) = file else { continue };
             match file.read_once(&mut buffer) {
-                Ok(text) => fill(source.shape, text, cells),
+                Ok(text) => cells.iter_mut().zip(fields).for_each(|(cell, field)| *cell = field.value(text)),
                 Err(Errno::ENODEV) => presence = Presence::Gone,
                 // Unreadable here and now, for example EOPNOTSUPP where PSI is off: unknown, which the row says.
                 Err(_) => {}
@@ -90,8 +95,8 @@ impl CgroupDir {
     /// changed (at most every 10 ms), and when the cgroup is removed. [`CgroupDir::read`] re-arms it.
     #[must_use]
     pub fn events_fd(&self) -> Option<BorrowedFd<'_>> {
-        let index = SOURCES.iter().position(|source| source.file == "memory.events")?;
-        self.files[index].as_ref().map(AsFd::as_fd)
+        let events = self.files.iter().find(|metrics| metrics.name == "memory.events")?;
+        events.file.as_ref().map(AsFd::as_fd)
     }
 
     /// The processes in this cgroup itself, without those of cgroups below it.
@@ -181,25 +186,11 @@ impl CgroupDir {
     }
 
     fn populated_in(&self, text: &[u8]) -> Result<bool, Error> {
-        let mut value = [None];
-        kernfile::keyed(text, &["populated"], &mut value);
-        value[0].map(|count| count != 0).ok_or_else(|| Error::Unexpected {
+        kernfile::value(text, "populated").map(|count| count != 0).ok_or_else(|| Error::Unexpected {
             path: self.path.join("cgroup.events"),
             text: String::from_utf8_lossy(text).into_owned(),
             expected: "list with `populated`",
         })
-    }
-}
-
-fn fill(shape: Shape, text: &[u8], cells: &mut [Option<u64>]) {
-    match shape {
-        Shape::Number => cells[0] = kernfile::number(text),
-        Shape::Keyed(keys) => kernfile::keyed(text, keys, cells),
-        Shape::Pressure => {
-            let pressure = psi::parse(text);
-            cells[0] = pressure.some.map(|stall| stall.total_us);
-            cells[1] = pressure.full.map(|stall| stall.total_us);
-        }
     }
 }
 
@@ -236,9 +227,10 @@ mod tests {
     }
 
     fn row(cgroup: &mut CgroupDir) -> Vec<(&'static str, u64)> {
-        let mut row = vec![Some(99); COLUMNS.len()];
+        let mut row = vec![Some(99); metric::columns(SubjectKind::Cgroup).count()];
         assert_eq!(cgroup.read(&mut row), Presence::Present);
-        COLUMNS.iter().zip(row).filter_map(|(name, value)| value.map(|value| (*name, value))).collect()
+        let named = metric::columns(SubjectKind::Cgroup).zip(row);
+        named.filter_map(|(info, value)| Some((info.name, value?))).collect()
     }
 
     #[test]

@@ -4,9 +4,9 @@ use reports::outcome::Verdict;
 
 use crate::cli::Explain;
 use crate::exit_code::ExitCode;
+use crate::metric::catalogue;
 use crate::notation::suggest::nearest;
 use crate::scenario::expectation::families;
-use crate::scenario::metric::catalogue;
 use crate::scenario::property::PropertyName;
 use crate::scenario::rules;
 

@@ -6,8 +6,8 @@ use reports::outcome::Verdict;
 use reports::units;
 
 use super::{View, answers, found, gaps, seen, size};
+use crate::metric::Course;
 use crate::plan::claim::{Bound, BoundKind, BoundValue, MetricClaim, Phase, Unit};
-use crate::scenario::metric::Course;
 
 pub(super) fn judge(view: &View<'_>, id: &str, claim: &MetricClaim) -> Finding {
     let judged: Vec<Judged> = claim.bounds.iter().map(|bound| judge_bound(view, claim, bound)).collect();

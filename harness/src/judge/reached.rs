@@ -6,9 +6,9 @@ use reports::outcome::Verdict;
 
 use super::metric::{self, compared, show};
 use super::{REACHED, View, found, seen};
+use crate::metric::Course;
 use crate::plan::claim::BoundKind;
 use crate::record::event::Mark;
-use crate::scenario::metric::Course;
 
 pub(super) fn judge(view: &View<'_>) -> Finding {
     let reached = &view.plan.reached;

@@ -5,9 +5,9 @@
 
 use super::View;
 use super::metric::phase_name;
+use crate::metric::{Course, Metric};
 use crate::plan::claim::{BoundKind, Phase};
 use crate::record::event::Mark;
-use crate::scenario::metric::{Course, Metric};
 
 /// The longest time between two samples of one part, µs: the watchdog ends a run after the same silence.
 const LONGEST_HOLE_US: u64 = 2_000_000;

@@ -3,9 +3,9 @@
 use reports::outcome::Killer;
 use serde::{Deserialize, Serialize};
 
+pub use crate::metric::Unit;
 use crate::notation::signal::Signal;
 pub use crate::scenario::expectation::{BoundKind, Phase, Trigger};
-pub use crate::scenario::metric::Unit;
 
 /// One expectation, resolved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::Paths;
 use super::recorder::Recorder;
-use crate::kernfile;
+use crate::metric::Field;
 use crate::plan::{Plan, PlannedUnit};
 use crate::record::Event;
 use crate::record::event::{ActorEnd, UnitState, When};
@@ -120,9 +120,7 @@ pub fn machine(root: &Path, recorder: &Recorder) {
         recorder.trouble("/proc/meminfo", &error);
         Vec::new()
     });
-    let mut kib = [None; 2];
-    kernfile::keyed(&text, &["SwapTotal", "MemTotal"], &mut kib);
-    let [swap_total, memory_total] = kib.map(|kib| kib.and_then(|kib: u64| kib.checked_mul(1024)));
+    let [swap_total, memory_total] = ["SwapTotal", "MemTotal"].map(|key| Field::Kib(key).value(&text));
     recorder.record(Event::MachineRead { swap_total, memory_total });
 }
 

@@ -11,20 +11,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use balloon::status::Page;
+use balloon::status::{Page, Snapshot};
 
 use super::clock::now_us;
 use super::recorder::Recorder;
 use crate::cgroupfs::{self, CgroupDir, CgroupPath};
+use crate::metric::{self, Course, Metric, Source, SubjectKind};
 use crate::plan::claim::BoundKind;
 use crate::plan::{Plan, PlannedReached, Watched};
 use crate::procfs::{self, HostReader};
 use crate::record::samples::write_row;
-use crate::scenario::metric::{Course, Metric};
-
-/// Columns of an actor's status page.
-pub const ACTOR_COLUMNS: &[&str] =
-    &["touched", "steps", "gap.max", "wakeups", "accepted", "minor_faults", "major_faults", "step.max"];
 
 /// What the sampler tells the rest of the run, without locks.
 #[derive(Debug, Default)]
@@ -68,8 +64,12 @@ pub struct Watch {
     cgroups: Vec<Option<CgroupDir>>,
     host: HostReader,
     pages: Vec<Arc<Page>>,
+    /// What is read of each status page.
+    cells: Vec<fn(&Snapshot) -> u64>,
     columns: Vec<String>,
     row: Vec<Option<u64>>,
+    /// Cells of a row for one cgroup, and for the host.
+    widths: [usize; 2],
 }
 
 impl Watch {
@@ -93,15 +93,18 @@ impl Watch {
                 Err(cgroupfs::Error::Gone { .. }) if is_a_daemons(watch) => None,
                 opened => Some(opened?),
             });
-            columns.extend(cgroupfs::COLUMNS.iter().map(|metric| format!("{}:{metric}", watch.subject)));
+            columns.extend(named(&watch.subject, SubjectKind::Cgroup));
         }
-        columns.extend(procfs::COLUMNS.iter().map(|metric| format!("host:{metric}")));
-        for (id, _) in actors {
-            columns.extend(ACTOR_COLUMNS.iter().map(|metric| format!("{id}:{metric}")));
-        }
+        columns.extend(named("host", SubjectKind::Host));
+        columns.extend(actors.iter().flat_map(|(id, _)| named(id, SubjectKind::Actor)));
         let row = vec![None; columns.len()];
         let pages = actors.iter().map(|(_, page)| Arc::clone(page)).collect();
-        Ok(Self { cgroups, host, pages, columns, row })
+        let cells = metric::columns(SubjectKind::Actor).filter_map(|info| match info.source {
+            Source::Page(cell) => Some(cell),
+            Source::File(..) | Source::Judge(_) => None,
+        });
+        let widths = [SubjectKind::Cgroup, SubjectKind::Host].map(|kind| metric::columns(kind).count());
+        Ok(Self { cgroups, host, pages, cells: cells.collect(), columns, row, widths })
     }
 
     /// The column names, in the order of a row.
@@ -112,35 +115,31 @@ impl Watch {
 
     /// Takes one row. Allocates nothing.
     pub fn tick(&mut self) -> &[Option<u64>] {
+        let [of_cgroup, of_host] = self.widths;
         let mut rest = self.row.as_mut_slice();
         for cgroup in &mut self.cgroups {
-            let (mine, after) = rest.split_at_mut(cgroupfs::COLUMNS.len());
+            let (mine, after) = rest.split_at_mut(of_cgroup);
             // A cgroup that is gone reads as nothing: the row says so.
             if let Some(cgroup) = cgroup {
                 let _ = cgroup.read(mine);
             }
             rest = after;
         }
-        let (mine, after) = rest.split_at_mut(procfs::COLUMNS.len());
+        let (mine, mut rest) = rest.split_at_mut(of_host);
         self.host.read(mine);
-        rest = after;
         for page in &self.pages {
-            let (mine, after) = rest.split_at_mut(ACTOR_COLUMNS.len());
+            let (mine, after) = rest.split_at_mut(self.cells.len());
             let status = page.snapshot();
-            mine.copy_from_slice(&[
-                Some(status.touched),
-                Some(status.steps),
-                Some(status.gap_max_ns / 1000),
-                Some(status.wakeups),
-                Some(status.accepted),
-                Some(status.minor_faults),
-                Some(status.major_faults),
-                Some(status.step_max_ns / 1000),
-            ]);
+            mine.iter_mut().zip(&self.cells).for_each(|(value, cell)| *value = Some(cell(&status)));
             rest = after;
         }
         &self.row
     }
+}
+
+/// The columns of a subject.
+fn named(subject: &str, kind: SubjectKind) -> impl Iterator<Item = String> {
+    metric::columns(kind).map(move |info| format!("{subject}:{}", info.name))
 }
 
 /// Whether a watched cgroup is that of a service of the machine, which may stop and be gone. Declared cgroups go by their

@@ -2,7 +2,8 @@
 
 use crate::reading::rule::{self, Rule, rules};
 
-use super::{check, earlyoom, expectation, metric, references, twin};
+use super::{check, earlyoom, expectation, references, twin};
+use crate::metric;
 
 /// All rules of scenario files, in no particular order. `bulkhead explain ID` prints the page of each.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {

@@ -106,7 +106,7 @@ fn a_misspelt_word_is_answered_with_its_neighbour(#[case] word: &str, #[case] wo
 #[test]
 fn without_a_word_everything_there_is_is_listed() {
     let all = printed(&["explain"]);
-    for info in harness::scenario::metric::catalogue() {
+    for info in harness::metric::catalogue() {
         assert!(all.contains(info.name), "{}", info.name);
     }
     for rule in harness::scenario::rules() {

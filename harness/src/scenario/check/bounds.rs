@@ -2,13 +2,13 @@
 
 use super::Checker;
 use super::memory::mib;
+use crate::metric::{Course, Metric, Subject, Unit};
 use crate::notation::bytes::Bytes;
 use crate::notation::span::Span;
 use crate::reading::places::{Step, join};
 use crate::reading::rule::rules;
 use crate::scenario::actor::Role;
 use crate::scenario::expectation::{Bound, BoundKind, BoundValue, MetricClaim, Phase};
-use crate::scenario::metric::{Course, Metric, Subject, Unit};
 use crate::scenario::requires::SwapNeed;
 use crate::scenario::rules::CONTRADICTION;
 use crate::scenario::size::SizeExpr;

@@ -2,6 +2,7 @@
 
 use super::{Checker, bounds, daemons, kills};
 use crate::killer;
+use crate::metric::{Course, Metric, Subject, SubjectKind};
 use crate::notation::id::Id;
 use crate::reading::places::{Step, join};
 use crate::reading::rule::rules;
@@ -9,7 +10,6 @@ use crate::scenario::actor::{Actor, Kind};
 use crate::scenario::expectation::{
     Bound, BoundKind, BoundValue, Claim, Expectation, Kill, MetricClaim, Phase,
 };
-use crate::scenario::metric::{Course, Metric, Subject, SubjectKind};
 use crate::scenario::requires::{KernelVersion, SwapNeed};
 use crate::scenario::rules::{CONTRADICTION, NOBODY_NAMED};
 

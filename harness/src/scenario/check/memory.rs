@@ -2,6 +2,7 @@
 
 use super::Checker;
 use super::rest::REACHED_AT_REST;
+use crate::metric::Subject;
 use crate::notation::bytes::Bytes;
 use crate::notation::limit::Limit;
 use crate::notation::percent::Percent;
@@ -9,7 +10,6 @@ use crate::reading::rule::{MISPLACED_KEY, MISSING_KEY, rules};
 use crate::scenario::actor::{Actor, MemoryKind, Profile};
 use crate::scenario::cgroup::Place;
 use crate::scenario::expectation::{BoundKind, BoundValue};
-use crate::scenario::metric::Subject;
 use crate::scenario::safety::Safety;
 use crate::scenario::size::SizeExpr;
 

@@ -1,11 +1,11 @@
 //! `[reached]` must tell the stress from rest: a condition that holds before anything happens shows nothing.
 
 use super::{Checker, bounds};
+use crate::metric::{Metric, Subject};
 use crate::reading::places::Step;
 use crate::reading::rule::rules;
 use crate::scenario::actor::Actor;
 use crate::scenario::expectation::{BoundKind, BoundValue};
-use crate::scenario::metric::{Metric, Subject};
 use crate::scenario::rules::PHASE_NOT_OVER;
 
 rules! {

@@ -9,6 +9,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
+use crate::metric::{Metric, Unit};
 use crate::notation::Malformed;
 use crate::notation::bytes::Bytes;
 use crate::notation::percent::Percent;
@@ -18,7 +19,6 @@ use crate::reading::{
     FromTable, Node, Reader, Table, Word, describe, object, read_entries, read_scalar, read_table,
     table_schema, value, word,
 };
-use crate::scenario::metric::{Metric, Unit};
 use crate::scenario::rules::PHASE_NOT_OVER;
 use crate::scenario::size::ShareOf;
 

@@ -1,18 +1,20 @@
 //! Every metric there is, with its unit, its source and its traps.
 //!
-//! A metric is added in one of the tables below and nowhere else: the parser, the schema, `bulkhead explain` and the
-//! sample columns all read them.
+//! A metric is one row of the tables below: the parser, the schema, `bulkhead explain`, the columns of the sample file and
+//! the files that are read for them all follow from it. What the judge computes has its way of doing so in the judge.
 
 use std::fmt;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::source::{Field, Source};
+
 mod actor;
 mod cgroup;
 mod host;
 
-/// What kind of thing a metric belongs to.
+/// What kind of thing a metric belongs to, and is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubjectKind {
     /// A declared cgroup; the source is a file of its directory.
@@ -86,8 +88,8 @@ impl fmt::Display for Course {
     }
 }
 
-/// What is known about a metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is known about a metric: one row of the catalogue.
+#[derive(Debug, Clone, Copy)]
 pub struct MetricInfo {
     /// The name after the colon.
     pub name: &'static str,
@@ -97,12 +99,29 @@ pub struct MetricInfo {
     pub unit: Unit,
     /// How the number moves.
     pub course: Course,
-    /// The file (and field) it is read from.
-    pub source: &'static str,
+    /// Where it is read, and how.
+    pub source: Source,
     /// The first kernel that has it; `None` for all that are supported.
     pub since_kernel: Option<(u16, u16)>,
     /// What it means and how it misleads.
     pub about: &'static str,
+}
+
+impl MetricInfo {
+    const fn new(
+        name: &'static str,
+        subject: SubjectKind,
+        unit: Unit,
+        course: Course,
+        source: Source,
+        about: &'static str,
+    ) -> Self {
+        Self { name, subject, unit, course, source, since_kernel: None, about }
+    }
+
+    const fn since(self, major: u16, minor: u16) -> Self {
+        Self { since_kernel: Some((major, minor)), ..self }
+    }
 }
 
 /// Every metric, grouped by subject.
@@ -113,19 +132,25 @@ pub fn catalogue() -> &'static [MetricInfo] {
     &ALL
 }
 
-const fn row(
-    name: &'static str,
-    subject: SubjectKind,
-    unit: Unit,
-    course: Course,
-    source: &'static str,
-    about: &'static str,
-) -> MetricInfo {
-    MetricInfo { name, subject, unit, course, source, since_kernel: None, about }
+/// The metrics that are columns of the sample file for each subject of a kind, in their order.
+pub fn columns(subject: SubjectKind) -> impl Iterator<Item = &'static MetricInfo> {
+    let sampled = |info: &&MetricInfo| !matches!(info.source, Source::Judge(_));
+    catalogue().iter().filter(move |info| info.subject == subject).filter(sampled)
 }
 
-const fn from_kernel(major: u16, minor: u16, info: MetricInfo) -> MetricInfo {
-    MetricInfo { since_kernel: Some((major, minor)), ..info }
+/// The kernel files behind the columns of a kind of subject, each with the numbers wanted of it: in their order, what is
+/// read fills a row.
+#[must_use]
+pub fn files(subject: SubjectKind) -> Vec<(&'static str, Vec<Field>)> {
+    let mut files: Vec<(&str, Vec<Field>)> = Vec::new();
+    for info in columns(subject) {
+        let Source::File(file, field) = info.source else { continue };
+        match files.last_mut().filter(|(last, _)| *last == file) {
+            Some((_, fields)) => fields.push(field),
+            None => files.push((file, vec![field])),
+        }
+    }
+    files
 }
 
 #[cfg(test)]

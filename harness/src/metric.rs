@@ -16,8 +16,10 @@ use crate::reading::rule::{Rule, rules};
 use crate::reading::{Scalar, value};
 
 mod catalogue;
+mod source;
 
-pub use catalogue::{Course, MetricInfo, SubjectKind, Unit, catalogue};
+pub use catalogue::{Course, MetricInfo, SubjectKind, Unit, catalogue, columns, files};
+pub use source::{Derived, Field, Source};
 
 rules! {
     Error UNKNOWN_METRIC = "unknown-metric",
