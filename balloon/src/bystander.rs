@@ -1,5 +1,5 @@
-//! A bystander from its command line to its work. Each kind is one file that says what it does with each beat;
-//! none of them ends by itself.
+//! A bystander from its command line to its work. Each kind is one file, with its options and what it does with each
+//! beat; none of them ends by itself.
 
 mod chunk;
 mod forker;
@@ -8,14 +8,89 @@ mod reader;
 mod sleeper;
 mod spinner;
 mod tcp_server;
+mod work;
 mod writer;
 
-use crate::options::{BystanderOptions, Role};
+use crate::options::StartOptions;
 use crate::recorder::Recorder;
 use crate::start::{self, Life};
-use crate::status::{Kind, Page, Phase};
+use crate::status::Phase;
 use crate::trouble::Trouble;
-use std::convert::Infallible;
+use crate::words::Words;
+use std::ffi::OsString;
+use std::time::Duration;
+use work::Work;
+
+pub use forker::Forker;
+pub use heartbeat::Heartbeat;
+pub use reader::Reader;
+pub use sleeper::Sleeper;
+pub use spinner::Spinner;
+pub use tcp_server::TcpServer;
+pub use writer::Writer;
+
+/// Lives next to a balloon and says how it feels.
+///
+/// Every kind reports in the status page: how late its wake-ups were, how long its steps took. Bystanders are in
+/// phase "holding" while they are at their work, and work until they are ended from outside.
+///
+/// Exit codes: 2 impossible command line, 3 failed (the status page has the reason), 4 the parent ended during the
+/// wait, 5 not released in time.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Parser)]
+#[command(name = "bystander", version, max_term_width = 100)]
+pub struct BystanderOptions {
+    /// What every actor understands.
+    #[command(flatten)]
+    pub start: StartOptions,
+    /// What kind of bystander.
+    #[command(subcommand)]
+    pub role: Role,
+}
+
+/// The kinds of bystanders.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Subcommand)]
+#[expect(missing_docs, reason = "each names the options that document it")]
+pub enum Role {
+    Heartbeat(Heartbeat),
+    TcpServer(TcpServer),
+    Spinner(Spinner),
+    Writer(Writer),
+    Reader(Reader),
+    Forker(Forker),
+    Sleeper(Sleeper),
+}
+
+impl Role {
+    fn work(&self) -> &dyn Work {
+        match self {
+            Self::Heartbeat(heartbeat) => heartbeat,
+            Self::TcpServer(server) => server,
+            Self::Spinner(spinner) => spinner,
+            Self::Writer(writer) => writer,
+            Self::Reader(reader) => reader,
+            Self::Forker(forker) => forker,
+            Self::Sleeper(sleeper) => sleeper,
+        }
+    }
+
+    /// The time between two pieces of its work; 0 for one that does not pause.
+    #[must_use]
+    pub fn every(&self) -> Duration {
+        self.work().every()
+    }
+}
+
+impl BystanderOptions {
+    /// The command line that reads back as these options, without the program's name.
+    #[must_use]
+    pub fn to_args(&self) -> Vec<OsString> {
+        let mut words = Words::default();
+        self.start.words(&mut words);
+        words.word(self.role.work().kind().0);
+        self.role.work().words(&mut words);
+        words.into_vec()
+    }
+}
 
 /// Runs a bystander until it is ended from outside.
 ///
@@ -23,57 +98,12 @@ use std::convert::Infallible;
 ///
 /// [`Trouble`], already written into the status page if there is one.
 pub fn run(options: &BystanderOptions) -> Result<(), Trouble> {
-    check(&options.role)?;
-    start::with_page(&options.start, kind(&options.role), Life::First, |page| {
-        if matches!(options.role, Role::Sleeper) {
-            sleeper::lock()?;
-        }
+    let work = options.role.work();
+    work.check()?;
+    start::with_page(&options.start, work.kind().1, Life::First, |page| {
+        work.prepare()?;
         start::wait(page, &options.start)?;
-        work(&options.role, page).map(|never| match never {})
+        start::begin(page, Phase::Holding);
+        work.run(page, &mut Recorder::new(page)).map(|never| match never {})
     })
-}
-
-fn kind(role: &Role) -> Kind {
-    match role {
-        Role::Heartbeat { .. } => Kind::Heartbeat,
-        Role::TcpServer { .. } => Kind::TcpServer,
-        Role::Spinner { .. } => Kind::Spinner,
-        Role::Writer { .. } => Kind::Writer,
-        Role::Reader { .. } => Kind::Reader,
-        Role::Forker { .. } => Kind::Forker,
-        Role::Sleeper => Kind::Sleeper,
-    }
-}
-
-fn check(role: &Role) -> Result<(), Trouble> {
-    let usage = |words: &str| Err(Trouble::Usage(words.into()));
-    match role {
-        Role::Heartbeat { every, .. } | Role::Forker { every, .. } if every.is_zero() => {
-            usage("--every is 0: a beat needs a time between two beats")
-        }
-        Role::Heartbeat { touch, .. } | Role::TcpServer { touch, .. } if *touch > chunk::LARGEST => {
-            usage("--touch is more than 1G: a bystander touches a little, a balloon much")
-        }
-        Role::Writer { bytes: 0, .. } => usage("--bytes is 0: there would be nothing to write"),
-        Role::Writer { file, .. } if file.symlink_metadata().is_ok() => {
-            usage("--file exists: the writer overwrites its file, so it only takes a new one")
-        }
-        _ => Ok(()),
-    }
-}
-
-fn work(role: &Role, page: &Page) -> Result<Infallible, Trouble> {
-    start::begin(page, Phase::Holding);
-    let mut recorder = Recorder::new(page);
-    match role {
-        Role::Heartbeat { every, touch } => heartbeat::run(&mut recorder, *every, *touch),
-        Role::TcpServer { listen, touch } => tcp_server::run(page, &mut recorder, *listen, *touch),
-        Role::Spinner { threads } => spinner::run(page, *threads),
-        Role::Writer { file, bytes, every } => writer::run(page, &mut recorder, file, *bytes, *every),
-        Role::Reader { file, every } => reader::run(page, &mut recorder, file, *every),
-        Role::Forker { children, escape, every } => {
-            forker::run(page, &mut recorder, *children, *escape, *every)
-        }
-        Role::Sleeper => sleeper::run(&mut recorder),
-    }
 }

@@ -22,6 +22,7 @@ mod start;
 pub mod status;
 mod text;
 mod trouble;
+mod words;
 
 pub use start::finish;
 pub use trouble::Trouble;

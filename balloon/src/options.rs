@@ -1,17 +1,17 @@
-//! The command lines, as clap reads them. Only what a single word can prove is checked here; what has to fit
-//! together is checked in `order`.
+//! The command lines, as clap reads them and as whoever starts an actor writes them. Only what a single word can prove is
+//! checked here; what has to fit together is checked in `order`. Bystanders have theirs with their kind.
 
 use crate::profile::Shape;
 use crate::quantity::{bytes, milliseconds, seconds};
+use crate::words::{self, Words};
 use clap::builder::TypedValueParser as _;
-use std::ffi::{CString, OsString};
-use std::net::SocketAddr;
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// What every actor understands.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub struct StartOptions {
     /// The status page: a file of 4096 bytes, on tmpfs. Whoever starts the actor with --wait has created it;
     /// without --wait it is created when it is missing.
@@ -35,6 +35,17 @@ pub struct StartOptions {
     /// -1000 would make every limit unenforceable, so it is 0 unless given, and has to be given with --wait.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i16).range(-1000..=1000))]
     pub oom_score_adj: Option<i16>,
+}
+
+impl StartOptions {
+    pub(crate) fn words(&self, words: &mut Words) {
+        words.option("--status", self.status.as_os_str());
+        words.flag("--wait", self.wait);
+        words.maybe("--parent", self.parent);
+        words.option("--wait-timeout", words::seconds(self.wait_timeout));
+        words.maybe("--oom-score-adj", self.oom_score_adj);
+        words.maybe("--comm", self.comm.as_ref().map(|comm| OsStr::from_bytes(comm.as_bytes())));
+    }
 }
 
 fn comm(name: OsString) -> Result<CString, String> {
@@ -95,7 +106,7 @@ pub enum Text {
 /// Sizes are bytes, or whole numbers with K, M, G or T (powers of 1024). Exit codes: 0 done, 2 impossible command
 /// line, 3 failed (the status page has the reason), 4 the parent ended during the wait, 5 not released in time,
 /// 6 some of several processes were killed.
-#[derive(Debug, Clone, clap::Parser)]
+#[derive(Debug, Clone, PartialEq, Eq, clap::Parser)]
 #[command(name = "balloon", version, max_term_width = 100)]
 pub struct BalloonOptions {
     /// What every actor understands.
@@ -159,87 +170,30 @@ pub struct BalloonOptions {
     pub released: bool,
 }
 
-/// Lives next to a balloon and says how it feels.
-///
-/// Every kind reports in the status page: how late its wake-ups were, how long its steps took. Bystanders are in
-/// phase "holding" while they are at their work, and work until they are ended from outside.
-///
-/// Exit codes: 2 impossible command line, 3 failed (the status page has the reason), 4 the parent ended during the
-/// wait, 5 not released in time.
-#[derive(Debug, Clone, clap::Parser)]
-#[command(name = "bystander", version, max_term_width = 100)]
-pub struct BystanderOptions {
-    /// What every actor understands.
-    #[command(flatten)]
-    pub start: StartOptions,
-    /// What kind of bystander.
-    #[command(subcommand)]
-    pub role: Role,
-}
-
-/// The kinds of bystanders.
-#[derive(Debug, Clone, clap::Subcommand)]
-pub enum Role {
-    /// Wakes up regularly, and allocates, touches and frees a little memory each time, so that it feels the cgroup it
-    /// lives in. Its gaps are how late it woke.
-    Heartbeat {
-        /// Time between two beats.
-        #[arg(long, value_name = "MS", default_value = "20", value_parser = milliseconds)]
-        every: Duration,
-        /// Memory that each beat allocates.
-        #[arg(long, value_name = "BYTES", default_value = "64K", value_parser = bytes)]
-        touch: u64,
-    },
-    /// Accepts connections and answers each with one line, in one thread. Its gaps are how late it woke at the end of
-    /// each 20 ms without work.
-    TcpServer {
-        /// Where to listen; port 0 takes a free one. The status page has the port.
-        #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0")]
-        listen: SocketAddr,
-        /// Memory that each answer allocates.
-        #[arg(long, value_name = "BYTES", default_value = "64K", value_parser = bytes)]
-        touch: u64,
-    },
-    /// Computes without pause. Its gaps are the durations of equal pieces of work.
-    Spinner {
-        /// Number of threads.
-        #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1024))]
-        threads: u32,
-    },
-    /// Writes a file from end to end and waits for the disk (fsync), again and again. Its gaps are the durations.
-    Writer {
-        /// A file to create.
-        #[arg(long, value_name = "PATH")]
-        file: PathBuf,
-        /// Size of the file.
-        #[arg(long, value_name = "BYTES", value_parser = bytes)]
-        bytes: u64,
-        /// Time from one start to the next.
-        #[arg(long, value_name = "MS", default_value = "100", value_parser = milliseconds)]
-        every: Duration,
-    },
-    /// Reads a file from end to end through the page cache, again and again. Its gaps are the durations.
-    Reader {
-        /// A file that exists.
-        #[arg(long, value_name = "PATH")]
-        file: PathBuf,
-        /// Time from one start to the next.
-        #[arg(long, value_name = "MS", default_value = "100", value_parser = milliseconds)]
-        every: Duration,
-    },
-    /// Grows a tree of child processes, and then forks one short-lived child after another. Its gaps are the durations
-    /// of these forks.
-    Forker {
-        /// Processes in the tree, at most 64.
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
-        children: u32,
-        /// Let every second process of the tree leave its parent and its session, as daemons do.
-        #[arg(long)]
-        escape: bool,
-        /// Time between two short-lived children.
-        #[arg(long, value_name = "MS", default_value = "1000", value_parser = milliseconds)]
-        every: Duration,
-    },
-    /// Locks itself into memory and touches nothing new: the control. Its gaps are how late it woke every 20 ms.
-    Sleeper,
+impl BalloonOptions {
+    /// The command line that reads back as these options, without the program's name.
+    #[must_use]
+    pub fn to_args(&self) -> Vec<OsString> {
+        let mut words = Words::default();
+        self.start.words(&mut words);
+        words.option("--total", self.total);
+        words.choice("--kind", &self.kind);
+        words.maybe("--file", self.file.as_ref().map(|file| file.as_os_str()));
+        words.choice("--profile", &self.profile);
+        words.unless(0, "--rate", self.rate);
+        words.maybe("--step", self.step);
+        words.maybe("--low", self.low);
+        words.maybe("--hold", self.hold.map(words::seconds));
+        words.maybe("--period", self.period.map(words::seconds));
+        words.choice("--pages", &self.pages);
+        words.choice("--huge-pages", &self.huge_pages);
+        words.choice("--text", &self.text);
+        words.maybe("--text-copy", self.text_copy.as_ref().map(|copy| copy.as_os_str()));
+        words.flag("--mlock", self.mlock);
+        words.unless(1, "--processes", self.processes);
+        words.unless(0, "--retouch", words::millis(self.retouch));
+        words.flag("--ignore-sigterm", self.ignore_sigterm);
+        words.flag("--released", self.released);
+        words.into_vec()
+    }
 }

@@ -1,7 +1,7 @@
 //! The bystander's command line → a bystander.
 
-use balloon::options::BystanderOptions;
-use balloon::{bystander, finish};
+use balloon::bystander::{self, BystanderOptions};
+use balloon::finish;
 use clap::Parser;
 use std::process::ExitCode;
 

@@ -1,12 +1,23 @@
 //! A little memory, allocated, touched and freed at once, so that whoever does it charges the cgroup it lives in
 //! and is held up when that is throttled. Never kept: a bystander does not grow.
 
+use super::work::usage;
 use crate::options::{HugePages, Pages};
 use crate::pages::{PAGE, Region, Source};
 use crate::trouble::Trouble;
 
+/// What a bystander touches when it is not told.
+pub(super) const DEFAULT: u64 = 64 << 10;
 /// More is a balloon.
-pub(super) const LARGEST: u64 = 1 << 30;
+const LARGEST: u64 = 1 << 30;
+
+/// Refuses more than a little.
+pub(super) fn check(touch: u64) -> Result<(), Trouble> {
+    if touch > LARGEST {
+        return usage("--touch is more than 1G: a bystander touches a little, a balloon much");
+    }
+    Ok(())
+}
 
 /// Touches `bytes` of fresh memory, rounded up to pages. 0 touches nothing.
 pub(super) fn touch(bytes: u64) -> Result<(), Trouble> {

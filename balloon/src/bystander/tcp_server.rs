@@ -2,11 +2,14 @@
 //! line and closes. While it is held up, connections rot in its accept queue, as they would in the real one.
 
 use super::chunk;
+use super::work::Work;
 use crate::beat::Beat;
 use crate::clock;
+use crate::quantity::bytes;
 use crate::recorder::Recorder;
-use crate::status::Page;
+use crate::status::{Kind, Page};
 use crate::trouble::Trouble;
+use crate::words::Words;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::prctl;
@@ -21,30 +24,62 @@ use std::time::Duration;
 /// Without work it wakes this often, and notices how late.
 const EVERY: Duration = Duration::from_millis(20);
 
-pub(super) fn run(
-    page: &Page,
-    recorder: &mut Recorder<'_>,
-    listen: SocketAddr,
-    touch: u64,
-) -> Result<Infallible, Trouble> {
-    let io = |error| Trouble::system(format!("listen on {listen}"), error);
-    let listener = TcpListener::bind(listen).map_err(io)?;
-    listener.set_nonblocking(true).map_err(io)?;
-    page.fields().port.store(listener.local_addr().map_err(io)?.port().into(), Relaxed);
-    let comm = prctl::get_name().map_err(|errno| Trouble::system("read its own name", errno))?;
-    let mut beat = Beat::new(EVERY);
-    loop {
-        poll(&listener, beat.due_ns())?;
-        recorder.woke();
-        beat.arrive(clock::now_ns(), |late| recorder.gap(late));
-        while let Some(stream) = accept(&listener)? {
-            recorder.begin();
-            chunk::touch(touch)?;
-            let count = page.fields().accepted.load(Relaxed) + 1;
-            // Counted when answered: a client that has gone away is not the server's failure.
-            let _ = answer(stream, comm.to_bytes(), count);
-            page.fields().accepted.store(count, Relaxed);
-            recorder.end();
+/// Accepts connections and answers each with one line, in one thread. Its gaps are how late it woke at the end of
+/// each 20 ms without work.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub struct TcpServer {
+    /// Where to listen; port 0 takes a free one. The status page has the port.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// Memory that each answer allocates.
+    #[arg(long, value_name = "BYTES", default_value = "64K", value_parser = bytes)]
+    pub touch: u64,
+}
+
+impl TcpServer {
+    /// The memory that each answer allocates when it is not told.
+    pub const TOUCH: u64 = chunk::DEFAULT;
+}
+
+impl Work for TcpServer {
+    fn kind(&self) -> (&'static str, Kind) {
+        ("tcp-server", Kind::TcpServer)
+    }
+
+    fn words(&self, words: &mut Words) {
+        words.option("--listen", self.listen);
+        words.unless(Self::TOUCH, "--touch", self.touch);
+    }
+
+    fn check(&self) -> Result<(), Trouble> {
+        chunk::check(self.touch)
+    }
+
+    fn every(&self) -> Duration {
+        EVERY
+    }
+
+    fn run(&self, page: &Page, recorder: &mut Recorder<'_>) -> Result<Infallible, Trouble> {
+        let Self { listen, touch } = *self;
+        let io = |error| Trouble::system(format!("listen on {listen}"), error);
+        let listener = TcpListener::bind(listen).map_err(io)?;
+        listener.set_nonblocking(true).map_err(io)?;
+        page.fields().port.store(listener.local_addr().map_err(io)?.port().into(), Relaxed);
+        let comm = prctl::get_name().map_err(|errno| Trouble::system("read its own name", errno))?;
+        let mut beat = Beat::new(EVERY);
+        loop {
+            poll(&listener, beat.due_ns())?;
+            recorder.woke();
+            beat.arrive(clock::now_ns(), |late| recorder.gap(late));
+            while let Some(stream) = accept(&listener)? {
+                recorder.begin();
+                chunk::touch(touch)?;
+                let count = page.fields().accepted.load(Relaxed) + 1;
+                // Counted when answered: a client that has gone away is not the server's failure.
+                let _ = answer(stream, comm.to_bytes(), count);
+                page.fields().accepted.store(count, Relaxed);
+                recorder.end();
+            }
         }
     }
 }

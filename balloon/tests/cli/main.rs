@@ -3,5 +3,6 @@
 mod actor;
 mod balloon;
 mod bystander;
+mod reads_back;
 mod start;
 mod usage;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::argv::argv;
+use super::argv::Options;
 use super::caps::{Caps, page_rounded};
 use super::claims;
 use super::daemons;
@@ -285,6 +285,7 @@ impl Resolver<'_> {
             }
             _ => None,
         };
+        let options = Options::new(actor, self.scenario.deadline, total, low);
         Ok(PlannedActor {
             id: actor.id.to_string(),
             kind: actor.kind().to_string(),
@@ -293,14 +294,14 @@ impl Resolver<'_> {
             slice: made.0.slice,
             cgroup: Expected::Exactly(cgroup),
             properties,
-            argv: argv(actor, self.scenario.deadline, total, low),
+            argv: options.argv(),
             oom_score_adj: i32::from(actor.oom_score_adjust.0),
             release: match actor.release {
                 actor::Release::Baseline => Release::Baseline,
                 actor::Release::Stress => Release::Stress,
             },
             delay_us: actor.delay.0,
-            every_us: every_us(&actor.role),
+            every_us: options.every_us(),
             total,
             file,
             cold_text: actor.balloon().is_some_and(|balloon| balloon.text == actor::Text::Evictable),
@@ -406,21 +407,6 @@ fn grown(balloon: &actor::Balloon, deadline: Span) -> u64 {
         (actor::Profile::Grow, Some(rate)) => rate.0.saturating_mul(deadline.0.div_ceil(1_000_000)),
         (actor::Profile::Grow, None) => u64::MAX,
         (actor::Profile::Ramp | actor::Profile::Plateau | actor::Profile::Sawtooth, _) => 0,
-    }
-}
-
-/// The time between two pieces of a bystander's work, where the file does not say: its program's own default.
-fn every_us(role: &Role) -> u64 {
-    const BEAT_US: u64 = 20_000;
-    const PASS_US: u64 = 100_000;
-    const FORK_US: u64 = 1_000_000;
-    match role {
-        Role::Heartbeat(heartbeat) => heartbeat.every.0,
-        Role::TcpServer(_) | Role::Sleeper => BEAT_US,
-        Role::Writer(writer) => writer.every.map_or(PASS_US, |every| every.0),
-        Role::Reader(reader) => reader.every.map_or(PASS_US, |every| every.0),
-        Role::Forker(forker) => forker.every.map_or(FORK_US, |every| every.0),
-        Role::Balloon(_) | Role::Spinner(_) => 0,
     }
 }
 
