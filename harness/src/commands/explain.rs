@@ -49,7 +49,7 @@ fn metric(name: &str) -> Option<String> {
 }
 
 fn expectation(name: &str) -> Option<String> {
-    let family = families().iter().find(|family| family.name == name)?;
+    let family = families().find(|family| family.name == name)?;
     Some(format!("{}  (expectation)\n\n{}\n\n{}", family.name, family.about, family.example))
 }
 
@@ -70,7 +70,7 @@ fn other(name: &str) -> Option<String> {
 
 fn names() -> Vec<String> {
     let metrics = catalogue().iter().map(|info| info.name);
-    let expectations = families().iter().map(|family| family.name);
+    let expectations = families().map(|family| family.name);
     let properties = PropertyName::ALL.into_iter().map(|property| property.info().text);
     let verdicts = Verdict::ALL.into_iter().map(Verdict::word);
     let rules = rules().map(|rule| rule.id);

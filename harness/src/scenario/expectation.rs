@@ -10,25 +10,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::notation::id::Id;
 use crate::reading::rule::{EXACTLY_ONE, Rule};
-use crate::reading::{FromTable, Node, Reader, Table, Value, Word, read_table, table_schema, value, word};
+use crate::reading::{FromTable, Node, Reader, Table, Value, Word, read_table, table_schema, word};
 
+mod actors;
 mod bound;
 mod daemon;
 mod family;
 mod kill;
+mod livelock;
 
 pub use bound::{Bound, BoundKind, BoundValue, MetricClaim, Phase, Quantity, Reached};
 pub use daemon::{EarlyoomClaim, OomdClaim, Trigger};
-pub use family::{Family, families};
+pub use family::Family;
 pub use kill::{Kill, KillAt};
+pub use livelock::Livelock;
 
 /// The rules of single claims.
 pub(super) fn rules() -> impl Iterator<Item = &'static [&'static Rule]> {
     [bound::RULES].into_iter()
 }
-
-/// Expectations that every scenario gets by itself; no `[[expect]]` may take these ids.
-pub const RESERVED: [&str; 3] = ["reached", "protected-unchanged", "protected-answers"];
 
 /// In `limit`: the cap that the harness puts around a run.
 pub const RUN: &str = "run";
@@ -42,44 +42,47 @@ pub struct Expectation {
     pub claim: Claim,
 }
 
-/// What can be claimed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Claim {
+/// Makes [`Claim`] and the list of its families of one line each. In the order of the list they are read and explained.
+macro_rules! claims {
+    ($($(#[$doc:meta])+ $variant:ident($claim:ty) = $family:path,)+) => {
+        /// What can be claimed.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Claim { $($(#[$doc])+ $variant($claim),)+ }
+
+        impl Claim {
+            /// The kind of expectation.
+            #[must_use]
+            pub const fn family(&self) -> &'static Family {
+                match self { $(Self::$variant(_) => &$family,)+ }
+            }
+        }
+
+        /// The kinds of which a table has exactly one.
+        const CLAIMS: &[Family] = &[$($family),+];
+    };
+}
+
+claims! {
     /// An actor died, by that killer.
-    Kill(Kill),
+    Kill(Kill) = kill::FAMILY,
     /// Of all processes on the machine, OOM killers took these actors at most; empty: nobody at all.
-    OnlyVictims(Vec<Id>),
+    OnlyVictims(Vec<Id>) = actors::ONLY_VICTIMS,
     /// These actors are the same processes at the end, and running.
-    Survives(Vec<Id>),
+    Survives(Vec<Id>) = actors::SURVIVES,
     /// A number stays within bounds.
-    Metric(MetricClaim),
+    Metric(MetricClaim) = bound::FAMILY,
     /// A cgroup does not hang between its high and its max with nobody acting.
-    NoLivelock(Livelock),
+    NoLivelock(Livelock) = livelock::FAMILY,
     /// systemd-oomd, by its own dump, watches a cgroup, and means it.
-    Oomd(OomdClaim),
+    Oomd(OomdClaim) = daemon::OOMD,
     /// earlyoom, by its own lines, selects the right processes.
-    Earlyoom(EarlyoomClaim),
+    Earlyoom(EarlyoomClaim) = daemon::EARLYOOM,
     /// These actors were killed, in this order; at least two.
-    KillOrder(Vec<Id>),
+    KillOrder(Vec<Id>) = actors::KILL_ORDER,
 }
 
 impl Claim {
-    /// The key of the claim in `[[expect]]`, which is also its name in `bulkhead explain`.
-    #[must_use]
-    pub const fn family(&self) -> &'static str {
-        match self {
-            Self::Kill(_) => "kill",
-            Self::OnlyVictims(_) => "only-victims",
-            Self::Survives(_) => "survives",
-            Self::Metric(_) => "metric",
-            Self::NoLivelock(_) => "no-livelock",
-            Self::Oomd(_) => "oomd",
-            Self::Earlyoom(_) => "earlyoom",
-            Self::KillOrder(_) => "kill-order",
-        }
-    }
-
     /// The OOM killer in user space whose own words the claim is about.
     #[must_use]
     pub const fn daemon(&self) -> Option<Killer> {
@@ -91,46 +94,37 @@ impl Claim {
     }
 }
 
-/// The keys of which a table has exactly one.
-const CLAIMS: [&str; 8] =
-    ["kill", "only-victims", "survives", "metric", "no-livelock", "oomd", "earlyoom", "kill-order"];
+/// Every kind of expectation, the built-in ones last.
+pub fn families() -> impl Iterator<Item = &'static Family> {
+    CLAIMS.iter().chain(&family::BUILT_IN)
+}
+
+/// Whether this is the id of an expectation that every scenario gets by itself: no `[[expect]]` may take it.
+pub(crate) fn is_built_in(id: &str) -> bool {
+    family::BUILT_IN.iter().any(|family| family.name == id)
+}
 
 impl FromTable for Expectation {
     const LABEL: &'static str = "expectation";
 
     fn from_table(table: &mut Table<'_, '_>) -> Option<Self> {
         let id = table.required("id", "the name that findings and twins use");
-        let kill = table.optional("kill", "an actor dies, by that killer").map(Claim::Kill);
-        let only = table
-            .optional("only-victims", "OOM killers take nobody but these actors")
-            .map(Claim::OnlyVictims);
-        let survives =
-            table.optional("survives", "these actors are the same processes at the end").map(Claim::Survives);
-        let metric = MetricClaim::read_keys(table).map(Claim::Metric);
-        let livelock = table
-            .optional("no-livelock", "a cgroup does not hang between high and max")
-            .map(Claim::NoLivelock);
-        let oomd =
-            table.optional("oomd", "systemd-oomd watches this cgroup, by its own dump").map(Claim::Oomd);
-        let earlyoom = table
-            .optional("earlyoom", "earlyoom selects these actors, by its own lines")
-            .map(Claim::Earlyoom);
-        let order =
-            table.optional("kill-order", "these actors are killed, in this order").map(Claim::KillOrder);
+        let claims: Vec<_> = CLAIMS.iter().map(|family| (family.read)(family, table)).collect();
         exactly_one(table)?;
-        let claim = kill.or(only).or(survives).or(metric).or(livelock).or(oomd).or(earlyoom).or(order)?;
+        let claim = claims.into_iter().flatten().next()?;
         Some(Self { id: id?, claim })
     }
 }
 
 /// Reports a table with no claim or with two.
 fn exactly_one(table: &mut Table<'_, '_>) -> Option<()> {
-    let spans: Vec<_> = CLAIMS.iter().filter_map(|key| Some((*key, table.key_span(key)?))).collect();
+    let names: Vec<_> = CLAIMS.iter().map(|family| family.name).collect();
+    let spans: Vec<_> = names.iter().filter_map(|key| Some((*key, table.key_span(key)?))).collect();
     let label = table.label.clone();
     match &spans[..] {
         [_] => return Some(()),
         [] => {
-            let help = format!("add one of: {}", CLAIMS.join(", "));
+            let help = format!("add one of: {}", names.join(", "));
             let span = table.span.clone();
             table.reader.report(EXACTLY_ONE, span, format!("{label} claims nothing")).help.push(help);
         }
@@ -154,33 +148,12 @@ impl Value for Expectation {
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = table_schema::<Self>(generator);
-        let one: Vec<_> = CLAIMS.iter().map(|claim| serde_json::json!({ "required": [claim] })).collect();
+        let one: Vec<_> =
+            CLAIMS.iter().map(|claim| serde_json::json!({ "required": [claim.name] })).collect();
         schema.insert("oneOf".to_owned(), one.into());
         schema
     }
 }
-
-/// A livelock: usage between high and max, progress of the hog below 5 % of its own before, `oom_kill` flat and
-/// pressure full at least 80 %, all at once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Livelock {
-    /// The cgroup that hangs.
-    pub cgroup: Id,
-    /// The actor whose progress is measured.
-    pub hog: Id,
-}
-
-impl FromTable for Livelock {
-    const LABEL: &'static str = "no-livelock";
-
-    fn from_table(table: &mut Table<'_, '_>) -> Option<Self> {
-        let cgroup = table.required("cgroup", "the cgroup that must not hang");
-        let hog = table.required("hog", "the actor whose progress is measured");
-        Some(Self { cgroup: cgroup?, hog: hog? })
-    }
-}
-
-value!(table Livelock);
 
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

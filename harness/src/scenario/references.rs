@@ -3,7 +3,7 @@
 use super::Scenario;
 use super::actor::Actor;
 use super::cgroup::{Parent, Place};
-use super::expectation::{BoundValue, Claim, Expectation, RESERVED, RUN};
+use super::expectation::{BoundValue, Claim, Expectation, RUN, is_built_in};
 use super::killer::OwnTable;
 use super::size::{LimitRef, SizeExpr};
 use crate::metric::{Metric, Subject};
@@ -267,11 +267,11 @@ impl<'s> Names<'s> {
 
     fn expectation(&mut self, expect: &Expectation, path: &[Step<'_>]) {
         let (actors, cgroups) = (self.actors.clone(), self.cgroups.clone());
-        if RESERVED.contains(&&*expect.id) {
+        if is_built_in(&expect.id) {
             let message = format!("`{}` is an expectation that every scenario has by itself", expect.id);
             self.report(RESERVED_NAME, &join(path, &["id".into()]), message);
         }
-        let path = &join(path, &[expect.claim.family().into()]);
+        let path = &join(path, &[expect.claim.family().name.into()]);
         match &expect.claim {
             Claim::Kill(kill) => {
                 self.known("actor", &kill.victim, &actors, &join(path, &["victim".into()]));

@@ -68,7 +68,7 @@ pub(super) fn check_twin(checker: &mut Checker<'_>, index: usize) {
 }
 
 fn check_claim(checker: &mut Checker<'_>, claim: &Claim, together: &[Expectation], path: &[Step<'_>]) {
-    let key = join(path, &[claim.family().into()]);
+    let key = join(path, &[claim.family().name.into()]);
     match claim {
         Claim::Kill(kill) => kills::check(checker, kill, &key),
         Claim::Metric(claim) => check_metric(checker, claim, path),

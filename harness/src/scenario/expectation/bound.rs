@@ -9,6 +9,8 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
+use super::Claim;
+use super::family::Family;
 use crate::metric::{Metric, Unit};
 use crate::notation::Malformed;
 use crate::notation::bytes::Bytes;
@@ -279,6 +281,19 @@ impl fmt::Display for Bound {
     }
 }
 
+pub(super) const FAMILY: Family = Family {
+    name: "metric",
+    purpose: "a number of the catalogue, with at least one bound",
+    read: |_, table| MetricClaim::read_keys(table).map(Claim::Metric),
+    about: "A number of the catalogue stays within its bounds during the phase. `max` and `min` bound every \
+        sample, `max-delta` and `min-delta` the last minus the first sample, `max-rate` and `min-rate` the \
+        change a second (for a metric that counts time: the share of wall time). A bound may be relative to \
+        a declared limit, always as the file declares it, or to the same statistic in an earlier phase of \
+        the same run, which is the only honest bound for latencies on an emulated machine. A sample that \
+        could not be read makes it inconclusive, never a pass.",
+    example: "metric = \"canary:gap.p99\"\nmax = { percent = 200, of-phase = \"baseline\" }\nduring = \"stress\"",
+};
+
 /// A metric that stays within bounds during a phase.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MetricClaim {
@@ -292,9 +307,8 @@ pub struct MetricClaim {
 
 impl MetricClaim {
     /// Reads the keys of a metric claim from the table of its expectation; `None` without `metric`.
-    pub(super) fn read_keys(table: &mut Table<'_, '_>) -> Option<Self> {
-        let metric: Option<Metric> =
-            table.optional("metric", "a number of the catalogue, with at least one bound");
+    fn read_keys(table: &mut Table<'_, '_>) -> Option<Self> {
+        let metric: Option<Metric> = FAMILY.ask(table);
         let bounds = read_bounds(table, metric.as_ref(), &BoundKind::ALL);
         let during = table.optional("during", "the phase it is looked at, `run` by default");
         if table.key_span("metric").is_none() {

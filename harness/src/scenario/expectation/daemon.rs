@@ -4,10 +4,23 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Claim;
+use super::family::Family;
 use crate::notation::id::Id;
 use crate::notation::signal::Signal;
 use crate::reading::{FromTable, Table, Word, value};
 use crate::scenario::rules::{IMPOSSIBLE_SIGNAL, NOBODY_NAMED};
+
+pub(super) const OOMD: Family = Family {
+    name: "oomd",
+    purpose: "systemd-oomd watches this cgroup, by its own dump",
+    read: |family, table| family.ask(table).map(Claim::Oomd),
+    about: "systemd-oomd was armed for exactly this cgroup: its own dump (the one that oomctl shows) lists the \
+        cgroup under the trigger, and does not say that it is a dry run. Without this, a machine on which \
+        oomd did nothing proves nothing: by default it watches no slice of yours. That it acted is another \
+        claim: `kill` with by = \"systemd-oomd\". A dump that could not be taken makes it inconclusive.",
+    example: "oomd = { watches = \"work\", trigger = \"pressure\" }",
+};
 
 /// systemd-oomd watches exactly this cgroup for this trigger, and is not in dry-run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +57,19 @@ impl Word for Trigger {
     const EXPECTING: &'static str = "a trigger of systemd-oomd";
     const WORDS: &'static [(&'static str, Self)] = &[("pressure", Self::Pressure), ("swap", Self::Swap)];
 }
+
+pub(super) const EARLYOOM: Family = Family {
+    name: "earlyoom",
+    purpose: "earlyoom selects these actors, by its own lines",
+    read: |family, table| family.ask(table).map(Claim::Earlyoom),
+    about: "earlyoom, by its own lines, selected at least one process, each selected one is among `selects`, and \
+        none is among `never`. With `signals`, each line names one of them, and each of them was named. In a \
+        dry run a selection is all there is; a live one has its `kill` with by = \"earlyoom\" to claim on \
+        top. A process whose pid is no actor's is a wrong selection. Each selection must follow from a \
+        threshold of [earlyoom] that was crossed, by its own lines. Lines that could not be read make it \
+        inconclusive.",
+    example: "earlyoom = { selects = [\"hog\"], never = [\"server\"], signals = [\"SIGTERM\"] }",
+};
 
 /// Each selection that earlyoom logs is one of `selects`, there is at least one, and none is in `never`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

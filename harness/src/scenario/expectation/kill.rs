@@ -6,6 +6,8 @@ use reports::outcome::Killer;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::Claim;
+use super::family::Family;
 use crate::killer::signals;
 use crate::notation::Malformed;
 use crate::notation::id::Id;
@@ -15,6 +17,23 @@ use crate::reading::rule::{MISPLACED_KEY, MISSING_KEY};
 use crate::reading::{FromTable, Scalar, Table, Word, value};
 use crate::scenario::rules::IMPOSSIBLE_SIGNAL;
 use crate::scenario::size::LimitRef;
+
+pub(super) const FAMILY: Family = Family {
+    name: "kill",
+    purpose: "an actor dies, by that killer",
+    read: |family, table| family.ask(table).map(Claim::Kill),
+    about: "The victim died, and the named killer did it. A SIGKILL alone proves nothing: the kill is attributed \
+        from witnesses that must agree: the kernel's log record, memory.events of a slice that outlives the \
+        victim, the wait status of the process, and what systemd, systemd-oomd or earlyoom recorded. The \
+        right victim killed by the wrong killer is `fail`. A lost log record leaves the other witnesses; the \
+        finding names the missing one. For `memcg`, `limit` names the cgroup whose limit was hit: `oom` in \
+        its memory.events.local rises, while `oom_kill` rises for the victim's own cgroup, and would also \
+        rise in a machine-wide OOM. `at` bounds the size at the kill; charges come in batches of 64 pages \
+        for each CPU, so a very small `within-percent` fails by chance. `limit = \"run\"` is the cap that \
+        the harness puts around a run, which holds a balloon whose own cap is broken. By `exit` the victim \
+        left by itself: with code 0, or with the `code` that is named.",
+    example: "kill = { victim = \"hog\", by = \"memcg\", limit = \"work\", at = { percent = 100, of = \"work.MemoryMax\", within-percent = 2 } }",
+};
 
 /// A death that must happen, and its cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
