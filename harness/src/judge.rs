@@ -4,13 +4,17 @@
 
 mod answers;
 mod attribution;
+mod cgroup;
 mod conditions;
 mod daemons;
+mod death;
 mod earlyoom;
+mod finding;
 mod gaps;
 mod kill;
 mod livelock;
 mod metric;
+mod observation;
 mod oomd;
 mod order;
 mod protect;
@@ -23,12 +27,12 @@ mod view;
 use reports::finding::Finding;
 use reports::kill::Kill;
 use reports::outcome::{Cleanup, Killer, Verdict};
-use reports::units;
 
 use crate::plan::Plan;
 use crate::plan::claim::{Claim, Expectation};
 use crate::record::event::EndReason;
 use crate::record::{Event, Record};
+pub use finding::{PROTECTED_ANSWERS, PROTECTED_UNCHANGED, REACHED};
 pub use view::View;
 pub(crate) use view::starved;
 
@@ -56,13 +60,6 @@ impl Judgement {
         self.findings.iter().find(|finding| finding.id == id)
     }
 }
-
-/// The id of the built-in finding that the stress arrived.
-pub const REACHED: &str = "reached";
-/// The id of the built-in finding that the protected units are the same as before.
-pub const PROTECTED_UNCHANGED: &str = "protected-unchanged";
-/// The id of the built-in finding that everything protected kept answering.
-pub const PROTECTED_ANSWERS: &str = "protected-answers";
 
 /// Judges a record.
 #[must_use]
@@ -255,25 +252,4 @@ fn cleanup(record: &Record) -> Cleanup {
 
 fn started_anything(record: &Record) -> bool {
     record.events.iter().any(|stamped| matches!(stamped.event, Event::UnitStarted { .. }))
-}
-
-/// Builds a finding without numbers; whether it is required to be red is filled in by [`judge`].
-fn found(id: &str, claim: String, verdict: Verdict, expected: String, observed: String) -> Finding {
-    Finding { id: id.into(), claim, verdict, expected, observed, numbers: Vec::new(), required_red: false }
-}
-
-/// Bytes for people; what shrank is below zero.
-fn size(bytes: f64) -> String {
-    let sign = if bytes < 0.0 { "-" } else { "" };
-    format!("{sign}{}", units::bytes(bytes.abs() as u64))
-}
-
-/// The plan's declared cgroup by name, as the judges need it.
-fn cgroup_path<'a>(plan: &'a Plan, name: &str) -> Option<&'a str> {
-    plan.watched.iter().find(|watched| watched.subject == name).map(|watched| watched.cgroup.as_str())
-}
-
-/// Whether a cgroup is the one at `path` or below it. oomd kills recursively: everything below counts.
-fn is_below(cgroup: &str, path: &str) -> bool {
-    cgroup.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -1,7 +1,7 @@
 //! The answers of a probe of `[protect]`, as stretches of time: from the question to its answer, or to giving up.
 
-use super::View;
-use super::metric::{Observation, phase_name};
+use super::observation::{Observation, phase_name};
+use super::view::View;
 use crate::plan::claim::{BoundKind, Phase};
 use crate::record::event::AnswerResult;
 

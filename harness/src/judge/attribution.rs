@@ -6,60 +6,21 @@
 
 mod counters;
 mod daemons;
-pub(super) mod kernel_log;
+mod kernel_log;
+mod testimony;
 
 use reports::kill::{Agreement, Kill, Witness};
 use reports::outcome::Killer;
 
-use super::View;
-use super::conditions::has_processes;
+use super::conditions::{SOME_WERE_KILLED, has_processes};
+use super::death::death_of;
+use super::view::View;
 use crate::killer::{self, is_kernel, is_oom_result};
 use crate::notation::signal::Signal;
 use crate::plan::PlannedActor;
 use crate::record::Event;
 use crate::record::event::{ActorEnd, Mark, When};
-use kernel_log::Death;
-
-/// What one witness says.
-struct Testimony {
-    name: &'static str,
-    says: String,
-    /// The killers it is compatible with; none = it has nothing to say.
-    allows: Option<Vec<Killer>>,
-    /// Whether it speaks of this very process, and not of whoever died in the same cgroup.
-    knows: bool,
-    /// The cgroup path whose limit was hit, if it names one.
-    limit: Option<String>,
-    /// A killer that it rules out by having nothing to say.
-    rules_out: Option<Killer>,
-}
-
-impl Testimony {
-    fn missing(name: &'static str, says: impl Into<String>) -> Self {
-        Self { name, says: says.into(), allows: None, knows: false, limit: None, rules_out: None }
-    }
-
-    /// Of a cgroup that others may live in, too.
-    fn allows(name: &'static str, says: impl Into<String>, allows: impl Into<Vec<Killer>>) -> Self {
-        Self { allows: Some(allows.into()), ..Self::missing(name, says) }
-    }
-
-    /// Of this process and no other.
-    fn knows(name: &'static str, says: impl Into<String>, allows: impl Into<Vec<Killer>>) -> Self {
-        Self { knows: true, ..Self::allows(name, says, allows) }
-    }
-}
-
-/// An actor's end, as the witnesses are asked about it.
-struct Ended<'a> {
-    actor: &'a PlannedActor,
-    pid: u32,
-    /// When it was seen, µs.
-    at_us: u64,
-    end: ActorEnd,
-    /// What the kernel logged of it.
-    death: Option<Death<'a>>,
-}
+use testimony::{Ended, Testimony, killers};
 
 /// Attributes the end of every actor that ended before cleanup.
 pub(super) fn attribute(view: &View<'_>) -> Vec<Kill> {
@@ -69,7 +30,7 @@ pub(super) fn attribute(view: &View<'_>) -> Vec<Kill> {
         .filter_map(|actor| {
             let (at_us, end) = view.how_it_ended(actor).filter(|(at, _)| *at < cleanup)?;
             let pid = view.pid(&actor.id).unwrap_or(0);
-            Some(Ended { actor, pid, at_us, end, death: kernel_log::death_of(view, actor, Some(at_us)) })
+            Some(Ended { actor, pid, at_us, end, death: death_of(view, actor, Some(at_us)) })
         })
         .collect();
     ended.iter().map(|one| attribute_one(view, one, &ended)).collect()
@@ -148,16 +109,6 @@ fn names(said: &Testimony, killer: Killer) -> bool {
     if is_kernel(killer) { allows.iter().all(|one| is_oom_result(*one)) } else { allows.contains(&killer) }
 }
 
-/// Everybody who can end a process, as far as `is` says so.
-fn killers(is: impl Fn(Killer) -> bool) -> Vec<Killer> {
-    Killer::ALL.into_iter().filter(|killer| *killer != Killer::Unknown && is(*killer)).collect()
-}
-
-/// Everybody but the kernel's own OOM killer.
-fn not_the_kernel() -> Vec<Killer> {
-    killers(|killer| !is_kernel(killer))
-}
-
 fn witness(said: Testimony, killer: Killer) -> Option<Witness> {
     let agrees = match &said.allows {
         None if said.says.is_empty() => return None,
@@ -168,9 +119,6 @@ fn witness(said: Testimony, killer: Killer) -> Option<Witness> {
     };
     Some(Witness { name: said.name.into(), says: said.says, agrees })
 }
-
-/// Exit code of an actor whose work several processes shared, some of which were killed.
-pub(super) const SOME_WERE_KILLED: i32 = 6;
 
 fn wait_status(ended: &Ended<'_>) -> Testimony {
     const NAME: &str = "wait status";

@@ -11,13 +11,16 @@ use reports::number::{Number, Unit};
 use reports::outcome::{Killer, Verdict};
 use reports::units;
 
-use super::attribution::SOME_WERE_KILLED;
-use super::{View, found, is_below};
+use super::cgroup::is_below;
+use super::finding::found;
+use super::view::View;
 use crate::plan::claim::Claim;
 use crate::plan::{PlannedActor, PlannedUnit, SwapNeed};
 use crate::record::Event;
 use crate::record::event::{ActorEnd, Mark, When};
 
+/// Exit code of an actor whose work several processes shared, some of which were killed.
+pub(super) const SOME_WERE_KILLED: i32 = 6;
 /// The id of the built-in finding that every actor did its work.
 pub(super) const ACTORS: &str = "actors-at-work";
 /// The id of the built-in finding that the machine and the limits stayed what they were.

@@ -1,6 +1,6 @@
 //! What the OOM killers in user space said in a run, and whether their silence says anything.
 
-use super::View;
+use super::view::View;
 use crate::killer::{Daemon, Says};
 use crate::plan::Start;
 use crate::record::Event;

@@ -4,7 +4,8 @@ use reports::finding::Finding;
 use reports::number::{Number, Unit};
 use reports::outcome::Verdict;
 
-use super::{View, found};
+use super::finding::found;
+use super::view::View;
 use crate::killer::Says;
 use crate::killer::earlyoom::{Crossed, DAEMON, Left, crossed, left};
 use crate::notation::signal::Signal;

@@ -5,8 +5,8 @@
 
 use balloon::status::Histogram;
 
-use super::View;
-use super::metric::{Observation, phase_name};
+use super::observation::{Observation, phase_name};
+use super::view::View;
 use crate::plan::PlannedActor;
 use crate::plan::claim::Phase;
 use crate::record::event::{ActorStatus, Mark};

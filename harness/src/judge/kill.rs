@@ -5,8 +5,10 @@ use reports::kill::Kill;
 use reports::number::{Number, Unit};
 use reports::outcome::{Killer, Verdict};
 
-use super::attribution::kernel_log::death_of;
-use super::{View, found, size};
+use super::death::death_of;
+use super::finding::{found, size};
+use super::survival::alive;
+use super::view::View;
 use crate::plan::claim::{AtClaim, KillClaim};
 use crate::record::event::ActorEnd;
 
@@ -58,7 +60,7 @@ fn not_ended(view: &View<'_>, claim: &KillClaim) -> (Verdict, String) {
         let words = format!("the kernel killed {} (pid {}), but its end was not seen", actor.id, death.pid);
         return (Verdict::Inconclusive, words);
     }
-    if view.alive(&actor.id).is_none() {
+    if alive(view, &actor.id).is_none() {
         return (Verdict::Inconclusive, format!("{} was seen neither dead nor alive at the end", actor.id));
     }
     let mut words = format!("{} was still alive at the end", actor.id);

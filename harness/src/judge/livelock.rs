@@ -8,8 +8,10 @@ use reports::finding::Finding;
 use reports::number::{Number, Unit};
 use reports::outcome::Verdict;
 
+use super::cgroup::{cgroup_path, is_below};
+use super::finding::{found, size};
 use super::seen::hole;
-use super::{View, cgroup_path, found, is_below, size};
+use super::view::View;
 use crate::plan::claim::{BoundKind, LivelockClaim, Phase};
 
 /// Progress below this fraction of what it was before the band is none.

@@ -5,7 +5,10 @@ use reports::number::{Number, Unit as Published};
 use reports::outcome::Verdict;
 use reports::units;
 
-use super::{View, answers, found, gaps, seen, size};
+use super::finding::{found, size};
+use super::observation::{Observation, phase_name};
+use super::view::View;
+use super::{answers, gaps, seen};
 use crate::metric::Course;
 use crate::plan::claim::{Bound, BoundKind, BoundValue, MetricClaim, Phase, Unit};
 
@@ -28,21 +31,6 @@ struct Judged {
     observed: String,
     /// None where there is no bound to compare with.
     number: Option<Number>,
-}
-
-/// A statistic as far as it could be observed.
-pub(super) struct Observation {
-    /// What was seen of it.
-    pub(super) value: Option<f64>,
-    /// Why that may not be all of it.
-    pub(super) open: Option<String>,
-}
-
-impl Observation {
-    /// Nothing was seen of it.
-    pub(super) fn unseen(phase: Phase) -> Self {
-        Self { value: None, open: Some(format!("not observed in {}", phase_name(phase))) }
-    }
 }
 
 fn judge_bound(view: &View<'_>, claim: &MetricClaim, bound: &Bound) -> Judged {
@@ -203,17 +191,6 @@ fn bound_word(kind: BoundKind, unit: Unit) -> &'static str {
         BoundKind::Min => "at least",
         BoundKind::MaxDelta | BoundKind::MaxRate => "grows by at most",
         BoundKind::MinDelta | BoundKind::MinRate => "grows by at least",
-    }
-}
-
-/// A phase as a reader calls it.
-pub(super) fn phase_name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Run => "the whole run",
-        Phase::Baseline => "the baseline",
-        Phase::Climb => "the climb",
-        Phase::Hold => "the hold",
-        Phase::Stress => "the stress",
     }
 }
 

@@ -3,8 +3,9 @@
 use reports::finding::Finding;
 use reports::outcome::Verdict;
 
+use super::finding::found;
 use super::seen::hole;
-use super::{View, found};
+use super::view::View;
 use crate::killer::oomd::{DAEMON, Dump, parse};
 use crate::plan::claim::{BoundKind, OomdClaim, Phase, Trigger};
 use crate::record::Event;

@@ -8,8 +8,10 @@ use reports::kill::Kill;
 use reports::number::{Number, Unit};
 use reports::outcome::{Killer, Verdict};
 
-use super::attribution::kernel_log::death_of;
-use super::{View, found};
+use super::death::death_of;
+use super::finding::found;
+use super::survival::alive;
+use super::view::View;
 
 /// What became of an actor.
 enum Fate {
@@ -66,7 +68,7 @@ fn fate(view: &View<'_>, kills: &[Kill], id: &str) -> Fate {
             let death = view.actor(id).and_then(|actor| death_of(view, actor, Some(reaped)));
             Fate::Killed(death.map_or(reaped, |death| death.at_us))
         }
-        _ if view.alive(id).is_some() => Fate::Spared,
+        _ if alive(view, id).is_some() => Fate::Spared,
         _ => Fate::Unseen,
     }
 }

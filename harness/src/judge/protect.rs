@@ -5,7 +5,8 @@ use reports::number::{Number, Unit};
 use reports::outcome::Verdict;
 
 use super::answers::{Probe, hole, probes};
-use super::{PROTECTED_ANSWERS, PROTECTED_UNCHANGED, View, found};
+use super::finding::{PROTECTED_ANSWERS, PROTECTED_UNCHANGED, found};
+use super::view::View;
 use crate::plan::claim::Phase;
 use crate::record::event::{AnswerResult, Mark, UnitState, When};
 

@@ -4,8 +4,10 @@ use reports::finding::Finding;
 use reports::number::{Number, Unit};
 use reports::outcome::Verdict;
 
+use super::finding::{REACHED, found};
 use super::metric::{self, compared, show};
-use super::{REACHED, View, found, seen};
+use super::seen;
+use super::view::View;
 use crate::metric::Course;
 use crate::plan::claim::BoundKind;
 use crate::record::event::Mark;

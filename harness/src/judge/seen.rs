@@ -3,8 +3,8 @@
 //! A gauge must have been read throughout; a counter needs a reading at or before the beginning and one at or after the
 //! end, because it keeps what it counted in between.
 
-use super::View;
-use super::metric::phase_name;
+use super::observation::phase_name;
+use super::view::View;
 use crate::metric::{Course, Metric};
 use crate::plan::claim::{BoundKind, Phase};
 use crate::record::event::Mark;

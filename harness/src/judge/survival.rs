@@ -3,8 +3,10 @@
 use reports::finding::Finding;
 use reports::outcome::Verdict;
 
-use super::attribution::kernel_log::death_of;
-use super::{View, found};
+use super::death::death_of;
+use super::finding::found;
+use super::view::View;
+use crate::record::Event;
 
 pub(super) fn judge(view: &View<'_>, id: &str, actors: &[String]) -> Finding {
     let mut dead = Vec::new();
@@ -42,10 +44,23 @@ fn fate(view: &View<'_>, id: &str) -> Fate {
     if let Some(death) = view.actor(id).and_then(|actor| death_of(view, actor, None)) {
         return Fate::Not(format!("{id} (killed by the kernel, pid {})", death.pid));
     }
-    match (view.alive(id), view.state(id)) {
+    match (alive(view, id), view.state(id)) {
         (Some(_), Some('T' | 't')) => Fate::Not(format!("{id} (stopped, not running)")),
         (Some(now), _) if view.pid(id) == Some(now) => Fate::Running,
         (None, Some('Z' | 'X' | 'x')) => Fate::Not(format!("{id} (a zombie)")),
         _ => Fate::Unseen,
     }
+}
+
+/// The process id of an actor that was seen running at the end. What the kernel logged and an end that was seen
+/// outrank a look.
+pub(super) fn alive(view: &View<'_>, actor: &str) -> Option<u32> {
+    let (at, (pid, state)) = view.find(|event| match event {
+        Event::ActorAlive { actor: id, pid, state } if id == actor => Some((*pid, *state)),
+        _ => None,
+    })?;
+    let exited = matches!(state, Some('Z' | 'X' | 'x'));
+    let ended = view.end(actor).is_some();
+    let killed = view.actor(actor).is_some_and(|actor| death_of(view, actor, Some(at)).is_some());
+    (!exited && !ended && !killed).then_some(pid)
 }

@@ -6,9 +6,11 @@ use reports::finding::Finding;
 use reports::kill::Kill;
 use reports::outcome::{Killer, Verdict};
 
-use super::attribution::kernel_log::{death_of, deaths};
-use super::view::KernelLog;
-use super::{View, found, is_below};
+use super::cgroup::is_below;
+use super::death::{death_of, deaths};
+use super::finding::found;
+use super::survival::alive;
+use super::view::{KernelLog, View};
 use crate::killer::{self, Says};
 use crate::kmsg::oom::OomEvent;
 use crate::plan::claim::Claim;
@@ -83,7 +85,7 @@ fn unexplained(view: &View<'_>, kills: &[Kill], allowed: &[String]) -> Option<St
             Some(Killer::Signal) if !claimed(&actor.id) => {
                 words.push(format!("{} was ended by a signal that nobody explains", actor.id));
             }
-            None if view.alive(&actor.id).is_none() => {
+            None if alive(view, &actor.id).is_none() => {
                 words.push(format!("{} was seen neither dead nor alive at the end", actor.id));
             }
             _ => {}

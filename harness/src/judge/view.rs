@@ -3,8 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::attribution::kernel_log::death_of;
-use super::is_below;
+use super::cgroup::is_below;
 use crate::plan::claim::Phase;
 use crate::plan::{Parent, Plan, PlannedActor};
 use crate::record::event::{ActorEnd, ActorStatus, AnswerResult, Mark, UnitState, When};
@@ -215,20 +214,6 @@ impl<'a> View<'a> {
             limits.entry(cgroup).or_insert(values);
         }
         limits
-    }
-
-    /// The process id of an actor that was seen running at the end. What the kernel logged and an end that was seen
-    /// outrank a look.
-    #[must_use]
-    pub fn alive(&self, actor: &str) -> Option<u32> {
-        let (at, (pid, state)) = self.find(|event| match event {
-            Event::ActorAlive { actor: id, pid, state } if id == actor => Some((*pid, *state)),
-            _ => None,
-        })?;
-        let exited = matches!(state, Some('Z' | 'X' | 'x'));
-        let ended = self.end(actor).is_some();
-        let killed = self.actor(actor).is_some_and(|actor| death_of(self, actor, Some(at)).is_some());
-        (!exited && !ended && !killed).then_some(pid)
     }
 
     /// The state in which an actor was seen at the end, as `/proc/PID/stat` has it.

@@ -2,10 +2,10 @@
 
 use reports::outcome::Killer;
 
-use super::kernel_log::deaths;
-use super::{Ended, Testimony, not_the_kernel};
-use crate::judge::view::KernelLog;
-use crate::judge::{View, cgroup_path, is_below};
+use super::testimony::{Ended, Testimony, not_the_kernel};
+use crate::judge::cgroup::{cgroup_path, is_below};
+use crate::judge::death::deaths;
+use crate::judge::view::{KernelLog, View};
 use crate::plan::PlannedActor;
 use crate::record::event::ActorEnd;
 

@@ -1,7 +1,8 @@
 //! What a killer in user space says of an actor's end, and what it means when it says nothing.
 
-use super::{Ended, Testimony};
-use crate::judge::{View, is_below};
+use super::testimony::{Ended, Testimony};
+use crate::judge::cgroup::is_below;
+use crate::judge::view::View;
 use crate::killer::{Daemon, Says};
 use crate::notation::signal::Signal;
 use crate::record::event::ActorEnd;
