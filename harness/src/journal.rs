@@ -203,16 +203,20 @@ impl Stretch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
     /// A journald that keeps what it is sent, and a journalctl that prints `entries` and what `marks` makes of it.
     fn journal(dir: &Path, script: &str) -> (Journal, UnixDatagram) {
         let program = dir.join("journalctl");
         let head = "#!/bin/sh\ncase \"$*\" in *--show-cursor*) echo '-- cursor: s=1'; exit;; *--sync*) exit;; esac\n";
-        fs::write(&program, format!("{head}{script}\n")).expect("written");
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("executable");
+        // Written by a program of its own: were the file open for writing here while another test forks, its child would
+        // hold it open, and it could not be executed (ETXTBSY).
+        let written = Command::new("sh")
+            .args(["-c", "printf %s \"$1\" > \"$0\" && chmod 755 \"$0\""])
+            .arg(&program)
+            .arg(format!("{head}{script}\n"))
+            .status();
+        assert!(written.expect("sh").success());
         let socket = dir.join("socket");
         let journald = UnixDatagram::bind(&socket).expect("bound");
         (Journal { program, socket }, journald)
