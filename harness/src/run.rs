@@ -3,6 +3,7 @@
 //! A failed read is data in the record, not an error. Everything it starts stands in the undo journal first, carries a
 //! deadline that PID 1 enforces, and is taken down on every way out.
 
+mod actor;
 mod actors;
 pub mod cleanup;
 pub mod clock;

@@ -4,49 +4,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::actor::Actor;
 use super::clock::now_us;
-use super::entry::process::Process;
 use super::recorder::Recorder;
 use super::setup::{SetupError, Site};
 use super::signals::Asked;
 use crate::cgroupfs::{CgroupDir, CgroupPath, KillSwitch};
-use crate::plan::{Plan, PlannedActor, Release};
+use crate::plan::{Plan, Release};
 use crate::record::Event;
 use crate::record::event::{ActorStatus, Mark};
-use balloon::status::{Kind, Page, Phase};
+use balloon::status::Page;
 
 /// How long a released bystander may take to begin its work. One that takes longer shows in what it measures.
 const WORKING_WITHIN: Duration = Duration::from_secs(5);
-
-/// One started actor.
-#[derive(Debug)]
-pub(super) struct Actor<'a> {
-    pub(super) planned: &'a PlannedActor,
-    pub(super) page: Arc<Page>,
-    pub(super) process: Process,
-    /// Where it was seen; none until it was verified.
-    pub(super) cgroup: Option<CgroupPath>,
-    released: bool,
-    ended: bool,
-}
-
-impl<'a> Actor<'a> {
-    /// One that waits for its release.
-    pub(super) fn waiting(planned: &'a PlannedActor, page: Arc<Page>, process: Process) -> Self {
-        Self { planned, page, process, cgroup: None, released: false, ended: false }
-    }
-
-    fn is_balloon(&self) -> bool {
-        self.planned.total.is_some()
-    }
-
-    /// Whether it does what it is there for: a server listens, a heart beats.
-    fn works(&self) -> bool {
-        let page = self.page.snapshot();
-        let listens = page.kind() != Some(Kind::TcpServer) || page.port != 0;
-        page.phase() >= Some(Phase::Climbing) && listens
-    }
-}
 
 /// The actors of a run.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ mod tests;
 use std::fs::File;
 use std::process::{Command, Stdio};
 
-use super::actors::Actor;
+use super::actor::Actor;
 use super::setup::{SetupError, Site, io_error};
 use crate::plan::{Place, PlannedActor};
 use process::Process;

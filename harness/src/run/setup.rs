@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::actors::Actor;
+use super::actor::Actor;
 use super::containment::{self, Containment, Inside};
 use super::entry;
 use super::recorder::Recorder;

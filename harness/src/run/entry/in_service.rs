@@ -9,7 +9,7 @@ use std::fs;
 use super::process::Process;
 use super::{Entry, spawn};
 use crate::plan::PlannedActor;
-use crate::run::actors::Actor;
+use crate::run::actor::Actor;
 use crate::run::setup::{SetupError, Site, io_error};
 
 pub(super) struct InService;

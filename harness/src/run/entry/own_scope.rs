@@ -6,7 +6,7 @@
 use super::process::Process;
 use super::{Entry, spawn};
 use crate::plan::PlannedActor;
-use crate::run::actors::Actor;
+use crate::run::actor::Actor;
 use crate::run::containment::{Group, Inside};
 use crate::run::setup::{SetupError, Site};
 

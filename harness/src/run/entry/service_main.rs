@@ -6,7 +6,7 @@
 use super::process::Process;
 use super::{Entry, not_held};
 use crate::plan::PlannedActor;
-use crate::run::actors::Actor;
+use crate::run::actor::Actor;
 use crate::run::containment::Inside;
 use crate::run::setup::{SetupError, Site};
 
