@@ -74,7 +74,7 @@ pub fn judge(record: &Record) -> Judgement {
     let view = View::new(record, plan);
     let kills = attribution::attribute(&view);
     let mut findings = vec![reached::judge(&view)];
-    findings.extend(conditions::judge(&view, &kills));
+    findings.extend(conditions::judge(&view));
     findings.extend(plan.expectations.iter().map(|expectation| finding(&view, &kills, expectation)));
     findings.extend(protect::judge(&view));
     for finding in &mut findings {

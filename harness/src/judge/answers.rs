@@ -65,7 +65,7 @@ pub(super) fn hole(view: &View<'_>, index: usize, all: &[Probe<'_>], phase: Phas
         return Some(format!("{} of {} probes of {name} were turned away", asked.len() - heard, asked.len()));
     }
     let every = view.plan.protect.answers.get(index).map_or(0, |answer| answer.every_us);
-    // Probes before the phase and after it bound its first and its last pause.
+    // The last probe before the phase bounds its first pause.
     let mut quiet_since =
         all.iter().map(|probe| probe.ended).filter(|ended| *ended <= from).max().unwrap_or(from);
     let mut longest = 0;
@@ -73,8 +73,7 @@ pub(super) fn hole(view: &View<'_>, index: usize, all: &[Probe<'_>], phase: Phas
         longest = longest.max(probe.began.saturating_sub(quiet_since));
         quiet_since = quiet_since.max(probe.ended);
     }
-    let next = all.iter().map(|probe| probe.began).find(|began| *began >= to).unwrap_or(to);
-    longest = longest.max(next.min(to).saturating_sub(quiet_since));
+    longest = longest.max(to.saturating_sub(quiet_since));
     (longest > every.saturating_add(LATE_US))
         .then(|| format!("nobody asked for {:.1} s of {name}", longest as f64 / 1e6))
 }

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 
 use reports::finding::Finding;
-use reports::kill::Kill;
 use reports::number::{Number, Unit};
 use reports::outcome::{Killer, Verdict};
 use reports::units;
@@ -28,9 +27,9 @@ pub(super) const UNCHANGED: &str = "conditions-unchanged";
 /// The id of the built-in finding that the stress lasted.
 pub(super) const HELD: &str = "held";
 
-pub(super) fn judge(view: &View<'_>, kills: &[Kill]) -> Vec<Finding> {
+pub(super) fn judge(view: &View<'_>) -> Vec<Finding> {
     let failed: Vec<String> =
-        view.plan.actors.iter().filter_map(|actor| failed_by_itself(view, kills, actor)).collect();
+        view.plan.actors.iter().filter_map(|actor| failed_by_itself(view, actor)).collect();
     let mut changed = changed_machine(view);
     changed.extend(changed_limits(view));
     let open = |id: &str, claim: &str, expected: &str, observed: Vec<String>| {
@@ -53,9 +52,8 @@ pub(super) fn judge(view: &View<'_>, kills: &[Kill]) -> Vec<Finding> {
 }
 
 /// How an actor gave up or crashed without any killer, unless a claim says that it should.
-fn failed_by_itself(view: &View<'_>, kills: &[Kill], actor: &PlannedActor) -> Option<String> {
+fn failed_by_itself(view: &View<'_>, actor: &PlannedActor) -> Option<String> {
     let (_, end) = view.how_it_ended(actor)?;
-    let kill = kills.iter().find(|kill| kill.actor.as_ref() == Some(&actor.id));
     let claimed = view.plan.expectations.iter().any(|expectation| match &expectation.claim {
         Claim::Kill(claim) if claim.victim == actor.id => match end {
             ActorEnd::Exited(code) => claim.by == Killer::Exit && claim.code == Some(code),
@@ -66,21 +64,19 @@ fn failed_by_itself(view: &View<'_>, kills: &[Kill], actor: &PlannedActor) -> Op
     });
     let how = match end {
         ActorEnd::Exited(SOME_WERE_KILLED) if has_processes(actor) => return None,
-        // Somebody's kill, or a killer's: whose it was is the attribution's business.
+        // Somebody's kill, or a killer's, none of which sends another signal: whose it was is the attribution's business.
         ActorEnd::Exited(0)
         | ActorEnd::Unknown
         | ActorEnd::Signalled(libc::SIGKILL | libc::SIGTERM | libc::SIGINT | libc::SIGHUP) => return None,
         ActorEnd::Exited(code) => format!("exited with {code}"),
         ActorEnd::Signalled(signal) => format!("died of signal {signal}"),
     };
-    let spared =
-        kill.is_none_or(|kill| matches!(kill.killer, Killer::Exit | Killer::Signal | Killer::Unknown));
     let said = [Mark::Settle, Mark::Hold, Mark::Climb]
         .into_iter()
         .find_map(|mark| view.status(&actor.id, mark)?.error.clone())
         .map(|words| format!(": {words}"))
         .unwrap_or_default();
-    (spared && !claimed).then(|| format!("{} {how} by itself{said}", actor.id))
+    (!claimed).then(|| format!("{} {how} by itself{said}", actor.id))
 }
 
 /// Whether several processes share an actor's work.

@@ -302,3 +302,71 @@ fn a_hog_killed_by_hand_beside_a_neighbour_killed_by_the_limit_fails() {
     assert_eq!(hog(&judgement).killer, Killer::Signal);
     assert_eq!(verdict_of(&judgement, "killed"), Verdict::Fail);
 }
+
+/// Two died in one slice, and nobody says whom the counter counted: oomd, which was not heard, may have taken one.
+#[rstest]
+#[case::each_of_them(2, Some(ActorEnd::Signalled(9)), "work", Killer::Memcg)]
+#[case::one_of_them(1, Some(ActorEnd::Signalled(9)), "work", Killer::Unknown)]
+#[case::one_of_them_nobody_knows_how(1, Some(ActorEnd::Unknown), "work", Killer::Unknown)]
+#[case::the_other_left(1, Some(ActorEnd::Exited(0)), "work", Killer::Memcg)]
+#[case::the_other_died_elsewhere(1, Some(ActorEnd::Signalled(9)), "system.slice", Killer::Memcg)]
+#[case::the_other_lives(1, None, "work", Killer::Memcg)]
+fn a_counter_speaks_only_where_it_counts_everybody_who_died(
+    #[case] kills: u64,
+    #[case] other: Option<ActorEnd>,
+    #[case] place: &str,
+    #[case] killer: Killer,
+) {
+    let mut run = Run::claiming(KILLED);
+    run.hog_ends(Some(ActorEnd::Signalled(9)), "oom-kill");
+    run.counted_as_its_limit();
+    run.counts("work:memory.events.oom_kill", kills);
+    run.add(5_350_000, Event::KernelLogLost { records: 9 });
+    run.follows(Killer::SystemdOomd);
+    let work = run.work();
+    for stamped in &mut run.record.events {
+        if let Event::ActorPlaced { actor, cgroup, .. } = &mut stamped.event
+            && actor == "canary"
+            && place == "work"
+        {
+            *cgroup = format!("{work}/canary.scope");
+        }
+    }
+    if let Some(end) = other {
+        run.drop(|event| matches!(event, Event::ActorAlive { .. }));
+        run.add(5_350_000, Event::ActorEnded { actor: "canary".into(), end });
+    }
+    let judgement = run.judged();
+    assert_eq!(hog(&judgement).killer, killer, "{:#?}", hog(&judgement));
+}
+
+#[rstest]
+#[case::two_sampled(1, 1, "work: oom_kill +1; work oom +1, run oom +1")]
+#[case::one_below_as_well(3, 0, "work: oom_kill +1; work oom +1, below work oom +2")]
+#[case::all_three(3, 1, "work: oom_kill +1; work oom +1, run oom +1, below work oom +2")]
+fn several_limits_that_were_hit_are_all_named(
+    #[case] work: u64,
+    #[case] run_slice: u64,
+    #[case] words: &str,
+) {
+    let mut run = Run::claiming(KILLED);
+    run.counts("work:memory.events.oom", work);
+    run.counts("run:memory.events.local.oom", run_slice);
+    let judgement = run.judged();
+    let kill = hog(&judgement);
+    let events = kill.witnesses.iter().find(|witness| witness.name == "memory.events").expect("a witness");
+    assert_eq!(events.says, words);
+    assert_eq!(kill.limit.as_deref(), Some("work"), "the log names it");
+}
+
+/// Cleanup begins at 7.1 s: whoever ends from then on was ended by the harness.
+#[rstest]
+#[case::before(7_099_999, 1)]
+#[case::with_it(7_100_000, 0)]
+fn whoever_ends_in_the_cleanup_was_killed_by_nobody(#[case] at_us: u64, #[case] kills: usize) {
+    let mut run = Run::claiming(KILLED);
+    run.hog_ends(None, "success");
+    run.drop(|event| matches!(event, Event::ActorAlive { .. }));
+    run.add(at_us, Event::ActorEnded { actor: "hog".into(), end: ActorEnd::Signalled(15) });
+    assert_eq!(run.judged().kills.len(), kills);
+}

@@ -1,7 +1,9 @@
 //! The judge over records: some built event by event, so that each branch can be reasoned out, some saved from guests.
 
+mod answers;
 mod attribution;
 mod built;
+mod conditions;
 mod daemons;
 mod damaged;
 mod ends;
