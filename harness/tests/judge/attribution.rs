@@ -1,6 +1,6 @@
 //! Who killed the hog: one witness at a time is silenced, or lies.
 
-use harness::kmsg::oom::Scope;
+use harness::kmsg::oom::{OomEvent, Scope};
 use harness::record::Event;
 use harness::record::event::{ActorEnd, When};
 use reports::kill::Agreement::{Agrees, Contradicts, Missing};
@@ -369,4 +369,53 @@ fn whoever_ends_in_the_cleanup_was_killed_by_nobody(#[case] at_us: u64, #[case] 
     run.drop(|event| matches!(event, Event::ActorAlive { .. }));
     run.add(at_us, Event::ActorEnded { actor: "hog".into(), end: ActorEnd::Signalled(15) });
     assert_eq!(run.judged().kills.len(), kills);
+}
+
+/// Who ignored SIGTERM was ended by whoever came later, and that earlyoom has no more to do with it.
+#[test]
+fn a_sigterm_that_was_ignored_does_not_make_earlyoom_the_sender_of_a_sigkill() {
+    let mut run = Run::claiming(KILLED);
+    run.hog_ends(Some(ActorEnd::Signalled(9)), "signal");
+    run.follows(Killer::Earlyoom);
+    run.heard("earlyoom.service", 1);
+    let line = format!("sending SIGTERM to process {HOG} uid 0 \"balloon\": badness 883, VmRSS 51 MiB");
+    run.earlyoom_says(5_350_000, &[line]);
+    let judgement = run.judged();
+    assert_eq!(hog(&judgement).killer, Killer::Signal, "{:#?}", hog(&judgement));
+}
+
+/// A group kill prints its first victim twice. The next report begins with whoever asked for memory, and what follows it
+/// belongs to it, also where its own summary was lost.
+#[rstest]
+#[case::by_its_pid(HOG)]
+#[case::by_a_thread_of_it(HOG + 10_000)]
+fn a_group_kill_has_each_of_its_victims_once_and_nobody_of_the_next_report(#[case] logged: u32) {
+    let mut run = Run::claiming(KILLED);
+    run.no_kernel_oom();
+    let work = run.work();
+    let cgroup = run.cgroup_of("hog");
+    run.logged_summary(Some(&work), &cgroup, HOG);
+    run.logged_kill(Scope::Memcg, logged, "balloon");
+    let mut says = |oom| run.add(5_305_000, Event::KernelOom { seq: 3, logged_us: Some(5_302_000), oom });
+    says(OomEvent::GroupKill { path: work.parse().expect("a path") });
+    says(killed(logged, "balloon"));
+    says(killed(300, "neighbour"));
+    says(OomEvent::Invoked { comm: "cron".into(), order: 0, oom_score_adj: 0 });
+    says(killed(301, "cron"));
+    let judgement = run.judged();
+    assert_eq!(hog(&judgement).victims, ["balloon (pid 215)", "neighbour (pid 300)"]);
+}
+
+fn killed(pid: u32, comm: &str) -> OomEvent {
+    OomEvent::Killed {
+        scope: Scope::Memcg,
+        pid,
+        comm: comm.into(),
+        total_vm_kb: 620_000,
+        anon_kb: 520_000,
+        file_kb: 2_000,
+        shmem_kb: 0,
+        uid: 0,
+        oom_score_adj: 0,
+    }
 }

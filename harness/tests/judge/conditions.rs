@@ -145,7 +145,7 @@ fn a_required_unit_must_be_up_before_and_after(
     #[case] words: Option<&str>,
 ) {
     let mut run = Run::claiming(KILLED);
-    run.record.head.minor = minor.try_into().expect("a minor");
+    run.record.head.minor = minor;
     run.plan_mut().required.units = vec!["dbus.service".into()];
     run.unit("dbus.service", When::Before, before);
     run.unit("dbus.service", When::After, after);

@@ -165,3 +165,130 @@ fn an_order_is_open_while_one_of_them_was_seen_neither_dead_nor_alive() {
     run.drop(|event| matches!(event, Event::ActorAlive { .. }));
     assert_eq!(verdict_of(&run.judged(), "order"), Inconclusive);
 }
+
+/// The scenario's own earlyoom was told 50 % for SIGTERM and 1 % for SIGKILL; it may have any reason to act at its edge.
+#[rstest]
+#[case::at_its_edge(&["SIGTERM"], &[short("50.00", "SIGTERM", "50.00").to_vec(), vec![chose("SIGTERM", HOG)]].concat(), Pass)]
+#[case::at_the_edge_for_sigkill(&["SIGKILL"], &[short("1.00", "SIGKILL", "1.00").to_vec(), vec![chose("SIGKILL", HOG)]].concat(), Pass)]
+#[case::sigkill_at_the_edge_for_sigterm(&["SIGKILL"], &[short("0.50", "SIGKILL", "50.00").to_vec(), vec![chose("SIGKILL", HOG)]].concat(), Fail)]
+#[case::any_signal_where_none_is_claimed(&[], &[short("1.00", "SIGKILL", "1.00").to_vec(), vec![chose("SIGKILL", HOG)]].concat(), Pass)]
+#[case::sigkill_where_sigterm_had_no_effect(&["SIGTERM", "SIGKILL"], &[short("50.00", "SIGTERM", "50.00").to_vec(), vec![chose("SIGTERM", HOG), ESCALATES.to_owned()]].concat(), Pass)]
+#[case::sigterm_that_had_an_effect(&["SIGTERM", "SIGKILL"], &[short("50.00", "SIGTERM", "50.00").to_vec(), vec![chose("SIGTERM", HOG)]].concat(), Fail)]
+#[case::sigkill_at_once(&["SIGTERM", "SIGKILL"], &[short("1.00", "SIGKILL", "1.00").to_vec(), vec![chose("SIGKILL", HOG), ESCALATES.to_owned()]].concat(), Fail)]
+fn earlyoom_sends_the_claimed_signals_at_their_thresholds(
+    #[case] signals: &[&str],
+    #[case] lines: &[String],
+    #[case] verdict: Verdict,
+) {
+    let signals = if signals.is_empty() { String::new() } else { format!(", signals = {signals:?}") };
+    let mut run = Run::claiming(&CHOOSES.replace(", signals = [\"SIGTERM\"]", &signals));
+    run.add(5_900_000, Event::DaemonLogRead { lines: 1 });
+    run.earlyoom_says(5_350_000, lines);
+    let judgement = run.judged();
+    assert_eq!(verdict_of(&judgement, "chooses"), verdict, "{}", finding(&judgement, "chooses").observed);
+}
+
+const ESCALATES: &str = "escalating to SIGKILL after 10.0 seconds";
+
+/// Memory and swap alike must be at or below the threshold; the machine's own was told what nobody here knows.
+#[rstest]
+#[case::at_both("10.00", "10.00", Pass)]
+#[case::swap_left("10.00", "10.01", Fail)]
+#[case::memory_left("10.01", "10.00", Fail)]
+fn earlyoom_acts_when_memory_and_swap_are_short(
+    #[case] memory: &str,
+    #[case] swap: &str,
+    #[case] verdict: Verdict,
+) {
+    let mut run = Run::claiming(CHOOSES);
+    let claims = run.plan_mut().expectations.iter_mut();
+    for expectation in claims {
+        if let harness::plan::claim::Claim::Earlyoom(claim) = &mut expectation.claim {
+            claim.thresholds = None;
+        }
+    }
+    run.add(5_900_000, Event::DaemonLogRead { lines: 1 });
+    run.earlyoom_says(
+        5_350_000,
+        &[
+            format!("mem avail:   900 of  2000 MiB ({memory}%), swap free:  90 of  200 MiB ({swap}%)"),
+            "low memory! at or below SIGTERM limits: mem 10.00%, swap 10.00%".into(),
+            chose("SIGTERM", HOG),
+        ],
+    );
+    let judgement = run.judged();
+    assert_eq!(verdict_of(&judgement, "chooses"), verdict, "{}", finding(&judgement, "chooses").observed);
+}
+
+/// Somebody else's earlyoom speaks only where the scenario has none of its own.
+#[rstest]
+#[case::its_own(true, "OWN", Fail)]
+#[case::a_stranger_beside_its_own(true, "earlyoom.service", Pass)]
+#[case::the_machines(false, "earlyoom.service", Fail)]
+#[case::any_of_the_machines(false, "earlyoom-2.service", Fail)]
+fn only_the_earlyoom_that_is_meant_is_asked(#[case] own: bool, #[case] unit: &str, #[case] verdict: Verdict) {
+    let mut run = Run::claiming(CHOOSES);
+    let unit = unit.replace("OWN", &own_earlyoom(&run));
+    if !own {
+        for daemon in &mut run.plan_mut().daemons {
+            (daemon.unit, daemon.start) = ("earlyoom.service".into(), None);
+        }
+    }
+    run.add(5_900_000, Event::DaemonLogRead { lines: 1 });
+    run.earlyoom_says(
+        5_350_000,
+        &[short("45.00", "SIGTERM", "50.00").to_vec(), vec![chose("SIGTERM", HOG)]].concat(),
+    );
+    let line = chose("SIGTERM", CANARY);
+    run.add(5_360_000, Event::DaemonLine { daemon: "earlyoom".into(), unit: Some(unit), line });
+    let judgement = run.judged();
+    assert_eq!(verdict_of(&judgement, "chooses"), verdict, "{}", finding(&judgement, "chooses").observed);
+}
+
+/// The words name the worst choice, the first reason, and whether anybody was killed at all.
+#[rstest]
+#[case::of_two_wrong_ones_the_forbidden(
+    &[chose("SIGTERM", 300), chose("SIGTERM", CANARY)], "2 of 2 choices wrong: SIGTERM to x (pid 216)"
+)]
+#[case::nobody(
+    &["mem avail: 300".to_owned(), "mem avail: 200".to_owned()], "chose nobody; its last words: mem avail: 200"
+)]
+#[case::for_real(
+    &[short("45.00", "SIGTERM", "50.00").to_vec(), vec![chose("SIGTERM", HOG)]].concat(),
+    "1 choices, first SIGTERM to x (pid 215), with 45 % of memory and 0 % of swap left (threshold 50 % and 100 %)"
+)]
+#[case::in_a_dry_run(
+    &[vec!["dryrun mode enabled, will not kill anything".to_owned()], short("45.00", "SIGTERM", "50.00").to_vec(),
+        vec![chose("SIGTERM", HOG)], short("40.00", "SIGTERM", "50.00").to_vec(), vec![chose("SIGTERM", HOG)]].concat(),
+    "dry run, 2 choices, first SIGTERM to x (pid 215), with 45 % of memory and 0 % of swap left (threshold 50 % and 100 %)"
+)]
+fn what_earlyoom_did_is_said_in_short(#[case] lines: &[String], #[case] words: &str) {
+    let mut run = Run::claiming(CHOOSES);
+    let unit = own_earlyoom(&run);
+    run.heard(&unit, 1);
+    run.earlyoom_says(5_350_000, lines);
+    let judgement = run.judged();
+    let found = finding(&judgement, "chooses");
+    assert_eq!(found.observed, words);
+    assert_eq!(found.expected, "chooses hog, never canary, with SIGTERM");
+}
+
+#[test]
+fn what_is_not_claimed_of_earlyoom_is_not_said() {
+    let judgement =
+        Run::claiming(&CHOOSES.replace(", never = [\"canary\"], signals = [\"SIGTERM\"]", "")).judged();
+    assert_eq!(finding(&judgement, "chooses").expected, "chooses hog");
+}
+
+/// Beside the words stand the numbers of the first threshold that was crossed, once it is known what was left.
+#[test]
+fn what_was_left_at_the_first_threshold_is_told_in_numbers() {
+    let mut run = Run::claiming(CHOOSES);
+    run.earlyoom_says(5_350_000, &short("45.00", "SIGTERM", "50.00")[1..]);
+    run.earlyoom_says(5_350_001, &short("44.00", "SIGTERM", "50.00"));
+    run.earlyoom_says(5_350_002, &short("0.50", "SIGKILL", "1.00"));
+    let judgement = run.judged();
+    let numbers: Vec<_> =
+        finding(&judgement, "chooses").numbers.iter().map(|number| (number.value, number.bound)).collect();
+    assert_eq!(numbers, [(Some(44.0), 50.0), (Some(0.0), 100.0)]);
+}

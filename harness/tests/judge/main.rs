@@ -7,6 +7,8 @@ mod conditions;
 mod daemons;
 mod damaged;
 mod ends;
+mod gaps;
+mod kills;
 mod livelock;
 mod metrics;
 mod protect;
