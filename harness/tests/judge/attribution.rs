@@ -61,6 +61,19 @@ fn a_log_without_its_rate_limited_summary_still_speaks() {
     assert_eq!(judgement.verdict, Verdict::Pass);
 }
 
+/// The summary is rate-limited, the kill is not, and it says of itself whether it was at a limit.
+#[rstest]
+#[case::at_a_limit(Scope::Memcg, "Memory cgroup out of memory: killed 215")]
+#[case::of_the_machine(Scope::Global, "Out of memory: killed 215")]
+fn a_kill_without_its_summary_is_said_in_the_kernels_words(#[case] scope: Scope, #[case] words: &str) {
+    let mut run = Run::claiming(KILLED);
+    run.no_kernel_oom();
+    run.logged_kill(scope, HOG, "balloon");
+    let judgement = run.judged();
+    let log = hog(&judgement).witnesses.iter().find(|witness| witness.name == "kernel log");
+    assert_eq!(log.expect("a witness").says, words);
+}
+
 #[test]
 fn when_no_witness_names_the_limit_the_claim_of_one_is_open() {
     let mut run = Run::claiming(KILLED);
