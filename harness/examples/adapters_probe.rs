@@ -16,7 +16,8 @@ use harness::kmsg::oom::{OomEvent, OomRecord, Parser, Scope};
 use harness::kmsg::{self, Item};
 use harness::metric::{self, SubjectKind};
 use harness::procfs::HostReader;
-use harness::systemd::{self, Bus, Manager, Property, PropertyValue, Unit};
+use harness::property::{Property, PropertyName};
+use harness::systemd::{self, Bus, Manager, Unit, Value};
 use harness::unit_name::slice_cgroup;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
@@ -136,13 +137,12 @@ fn kernel_log(_: &Bus) -> Result {
 }
 
 fn slice(bus: &Bus) -> Result {
-    let limits =
-        [Property::new("MemoryMax", 256 * MIB), Property::new("Description", "probe of the adapters")];
+    let limits = ["MemoryMax=256M".parse()?, "Description=probe of the adapters".parse()?];
     bus.start_slice(SLICE, &limits)?;
     let root = Path::new(cgroupfs::ROOT);
     let path = slice_cgroup(SLICE)?;
     ensure(bus.unit(SLICE)?.control_group.as_ref() == Some(&path), || format!("{:?}", bus.unit(SLICE)))?;
-    ensure(bus.property(SLICE, "MemoryMax")? == Some(PropertyValue::U64(256 * MIB)), || "read back".into())?;
+    ensure(bus.property(SLICE, "MemoryMax")? == Some(Value::U64(256 * MIB)), || "read back".into())?;
     let mut dir = CgroupDir::open(root, &path)?;
     let found = dir.read_limits()?;
     ensure(found.memory_max == Some(Limit::Bytes(256 * MIB)), || format!("{found:?}"))?;
@@ -158,6 +158,7 @@ fn slice(bus: &Bus) -> Result {
     expect_kill(&events, pid, &scope)?;
 
     until("the scope is gone", || Ok(!bus.unit("bulkheadprobe-hog.scope")?.is_active()))?;
+    bus.reset_failed("bulkheadprobe-hog.scope")?;
     // What other units do must not take the slice away either.
     let outlived = Instant::now() + Duration::from_secs(3);
     until("three seconds of the slice alone", || {
@@ -182,12 +183,11 @@ fn slice(bus: &Bus) -> Result {
 fn start_member(bus: &Bus, name: &str, oom_policy: &str) -> Result<(Child, CgroupPath)> {
     let child = spawn_member()?;
     let properties = [
-        Property::new("MemoryMax", 64 * MIB),
-        Property::new("MemorySwapMax", 0u64),
-        Property::new("OOMPolicy", oom_policy),
-        Property::new("RuntimeMaxUSec", 60_000_000u64),
-        Property::new("TimeoutStopUSec", 1_000_000u64),
-        Property::new("CollectMode", "inactive-or-failed"),
+        "MemoryMax=64M".parse()?,
+        "MemorySwapMax=0".parse()?,
+        format!("OOMPolicy={oom_policy}").parse()?,
+        "RuntimeMaxSec=60s".parse()?,
+        "TimeoutStopSec=1s".parse()?,
     ];
     bus.start_scope(name, SLICE, &[child.id()], &properties)?;
     let path = slice_cgroup(SLICE)?.join(name)?;
@@ -241,7 +241,10 @@ fn scope(bus: &Bus) -> Result {
     ensure(dir.wait_until_empty(PATIENCE)?, || "still populated after cgroup.kill".into())?;
     ensure(!child.wait()?.success(), || "it survived".into())?;
     until("the cgroup is gone", || Ok(matches!(dir.procs(), Err(cgroupfs::Error::Gone { .. }))))?;
-    until("the unit is gone", || Ok(!bus.unit(name)?.exists()))?;
+    until("the unit is gone", || {
+        bus.reset_failed(name)?;
+        Ok(!bus.unit(name)?.exists())
+    })?;
     ensure(bus.unit(name)? == Unit::absent(name), || "facts of a unit that is gone".into())?;
     ensure(bus.property(name, "Result")?.is_none(), || "a property of a unit that is gone".into())?;
 
@@ -256,13 +259,13 @@ fn scope(bus: &Bus) -> Result {
 fn service(bus: &Bus) -> Result {
     let name = "bulkheadprobe-s.service";
     let argv = ["/bin/sh".to_owned(), "-c".to_owned(), "test \"$A\" = 'b c' && exec sleep 1000".to_owned()];
-    bus.start_service(name, SLICE, &argv, &["A=b c".to_owned()], &[Property::new("OOMScoreAdjust", 300i32)])?;
+    bus.start_service(name, SLICE, &argv, &["A=b c".to_owned()], &["OOMScoreAdjust=300".parse()?])?;
     let first = bus.unit(name)?;
     ensure(first.main_pid.is_some() && first.n_restarts == Some(0), || format!("{first:?}"))?;
     ensure(first.invocation_id.as_ref().is_some_and(|id| id.len() == 32), || format!("{first:?}"))?;
     let adjusted = bus.property(name, "OOMScoreAdjust")?;
-    ensure(adjusted == Some(PropertyValue::I32(300)), || format!("{adjusted:?}"))?;
-    bus.set_properties(name, &[Property::new("MemoryMax", 128 * MIB)])?;
+    ensure(adjusted == Some(Value::I32(300)), || format!("{adjusted:?}"))?;
+    bus.set_properties(name, &["MemoryMax=128M".parse()?])?;
     let path = first.control_group.clone().ok_or("no cgroup")?;
     let limits = CgroupDir::open(Path::new(cgroupfs::ROOT), &path)?.read_limits()?;
     ensure(limits.memory_max == Some(Limit::Bytes(128 * MIB)), || format!("{limits:?}"))?;
@@ -284,7 +287,7 @@ fn errors(bus: &Bus) -> Result {
         println!("  {text}");
         text
     };
-    let text = bus.start_slice(SLICE, &[Property::new("MemoryMax", 0u64)]).map_err(shown).err();
+    let text = bus.start_slice(SLICE, &[Property::bytes(PropertyName::MemoryMax, 0)]).map_err(shown).err();
     ensure(text.is_some_and(|text| text.contains("MemoryMax")), || "a limit of 0 was taken".into())?;
     let name = "bulkheadprobe-e.service";
     let text = bus.start_service(name, SLICE, &["/no/such/program".into()], &[], &[]).map_err(shown).err();

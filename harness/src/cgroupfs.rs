@@ -17,9 +17,9 @@ use std::path::PathBuf;
 
 pub use dir::{CgroupDir, Presence};
 pub use kill::KillSwitch;
-pub use limits::{Limit, Limits};
+pub use limits::{Limit, LimitFile, Limits};
 pub use membership::cgroup_of;
-pub use path::{CgroupPath, InvalidCgroupPath};
+pub use path::{CgroupPath, InvalidCgroupPath, is_below};
 
 /// Where systemd mounts the cgroup v2 tree.
 pub const ROOT: &str = "/sys/fs/cgroup";

@@ -167,6 +167,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::cgroupfs::{Limit, LimitFile};
     use crate::host::Disk;
     use crate::scenario::Scenario;
     use crate::scenario::safety::Safety;
@@ -181,10 +182,10 @@ mod tests {
             scenario.safety = Safety::Destructive;
         }
         let facts = HostFacts { memory_total: Some(8 * GIB), ..HostFacts::default() };
-        let mut plan = crate::plan::plan(&scenario, None, &facts, "r1").expect("a plan");
+        let mut plan = crate::plan::plan(&scenario, &facts, "r1").expect("a plan");
         if let Some(bytes) = bytes {
             plan.actors.iter_mut().for_each(|actor| actor.properties.clear());
-            plan.slice.limits = vec![("memory.max".into(), bytes.to_string())];
+            plan.slice.limits = vec![(LimitFile::Max, Limit::Bytes(bytes))];
         }
         plan
     }
@@ -298,7 +299,7 @@ mod tests {
         };
         let scenario = Scenario::parse("writing.toml", &text).expect("a scenario");
         let facts = HostFacts { memory_total: Some(8 * GIB), ..HostFacts::default() };
-        assert_eq!(crate::plan::plan(&scenario, None, &facts, "r1").expect("a plan").most_disk(), bytes);
+        assert_eq!(crate::plan::plan(&scenario, &facts, "r1").expect("a plan").most_disk(), bytes);
     }
 
     #[test]

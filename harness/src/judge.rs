@@ -181,7 +181,7 @@ fn raw_verdict(findings: &[Finding]) -> (Verdict, Option<String>) {
 fn strangers_doing(plan: &Plan, kills: &[Kill]) -> Option<String> {
     let claimed = |kill: &Kill| {
         plan.expectations.iter().any(|expectation| match &expectation.claim {
-            Claim::Kill(claim) => Some(&claim.victim) == kill.actor.as_ref() && claim.by == Killer::Signal,
+            Claim::Kill(claim) => kill.actor.as_deref() == Some(&claim.victim) && claim.by == Killer::Signal,
             _ => false,
         })
     };

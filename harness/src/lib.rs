@@ -20,6 +20,7 @@ pub mod notation;
 pub mod plan;
 pub mod process;
 pub mod procfs;
+pub mod property;
 pub mod psi;
 pub mod reading;
 pub mod record;

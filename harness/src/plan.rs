@@ -3,14 +3,18 @@
 //! Every unit, property, byte size, deadline and abort stands here before anything is touched; `bulkhead plan` prints
 //! it. The judge reads its claims from here, so a record can be judged without the scenario file.
 
+mod actors;
 pub(crate) mod argv;
 mod caps;
 pub mod claim;
 mod claims;
 mod daemons;
+mod error;
 mod place;
 mod print;
 mod resolve;
+mod size;
+mod units;
 
 use std::net::SocketAddr;
 
@@ -18,71 +22,19 @@ use serde::{Deserialize, Serialize};
 
 use claim::{BoundKind, Expectation, Unit};
 pub use daemons::{PlannedDaemon, Start};
+pub use error::PlanError;
 pub use place::{Expected, Parent, Place};
 pub use print::print;
 pub use resolve::plan;
 
+use crate::cgroupfs::{CgroupPath, Limit, LimitFile};
+use crate::notation::id::{Id, UnitName};
+use crate::notation::limit;
+use crate::property::{Property, PropertyName, PropertyValue, UnitKind};
+use crate::scenario::actor::{Kind, Release};
 pub use crate::scenario::killer::Moment;
 pub use crate::scenario::requires::SwapNeed;
 use crate::scenario::safety::Safety;
-use crate::systemd::Property;
-
-/// Why a scenario does not resolve on a machine.
-#[derive(Debug, thiserror::Error)]
-pub enum PlanError {
-    /// The machine's memory is not known.
-    #[error("MemTotal of this machine could not be read, so nothing relative to it can be planned")]
-    NoMemory,
-    /// A size is relative to a limit that is infinite or not declared.
-    #[error("{limit} is no finite limit in the scenario as written, so nothing can be a share of it")]
-    NoLimit {
-        /// `CGROUP.Property`.
-        limit: String,
-    },
-    /// An actor names a cgroup that is not declared.
-    #[error("actor {actor} is in cgroup {cgroup}, which is not declared")]
-    NoCgroup {
-        /// The name.
-        cgroup: String,
-        /// The actor.
-        actor: String,
-    },
-    /// Cgroups hang in one another in a circle.
-    #[error("cgroup {cgroup} hangs in itself")]
-    Loop {
-        /// One of them.
-        cgroup: String,
-    },
-    /// A unit's name is no slice's.
-    #[error("{unit} is no slice")]
-    NoSlice {
-        /// Its name.
-        unit: String,
-        /// Why.
-        #[source]
-        source: crate::cgroupfs::InvalidCgroupPath,
-    },
-    /// This systemd does not know a property.
-    #[error(
-        "{property} needs systemd {since}, this machine runs {version}: add `systemd = {since}` to [requires]"
-    )]
-    TooOld {
-        /// The property.
-        property: String,
-        /// Its first version.
-        since: u32,
-        /// The machine's version.
-        version: u32,
-    },
-    /// A metric cannot be used where the scenario uses it.
-    #[error("{metric}: {why}")]
-    Metric {
-        /// Its name.
-        metric: String,
-        /// What is wrong.
-        why: String,
-    },
-}
 
 /// No build of a balloon is larger, bytes: what a cold copy of one takes on the disk.
 const COLD_COPY: u64 = 32 << 20;
@@ -93,9 +45,9 @@ pub struct Plan {
     /// Id of the run: part of the name of every unit it makes.
     pub run: String,
     /// Scenario id.
-    pub scenario: String,
+    pub scenario: Id,
     /// Twin id.
-    pub twin: Option<String>,
+    pub twin: Option<Id>,
     /// How much harm the scenario may do.
     pub safety: Safety,
     /// PID 1 ends every unit after this time, µs.
@@ -140,10 +92,13 @@ impl Plan {
     /// (destructive scenarios).
     #[must_use]
     pub fn most_memory(&self) -> Option<u64> {
-        let inside = Self::cap_of(&self.slice)?;
-        let outer = self.outer.iter().filter_map(Self::cap_of);
+        let inside = self.slice.cap()?;
+        let outer = self.outer.iter().filter_map(PlannedUnit::cap);
         let max = |properties: &[Property]| {
-            properties.iter().find(|property| property.name == "MemoryMax")?.value.as_u64()
+            properties.iter().find_map(|property| match (property.name, &property.value) {
+                (PropertyName::MemoryMax, PropertyValue::Size(limit::Limit::Bytes(bytes))) => Some(bytes.0),
+                _ => None,
+            })
         };
         let scopes = self.actors.iter().filter_map(|actor| max(&actor.properties));
         let started = self.daemons.iter().filter_map(|daemon| daemon.start.as_ref());
@@ -166,19 +121,16 @@ impl Plan {
     /// The limit that the progress display shows: of the first declared cgroup.
     #[must_use]
     pub fn shown_cap(&self) -> Option<u64> {
-        self.cgroups.first().and_then(Self::cap_of)
-    }
-
-    /// `memory.max` of a planned unit, bytes.
-    #[must_use]
-    pub fn cap_of(unit: &PlannedUnit) -> Option<u64> {
-        unit.limits.iter().find(|(file, _)| file == "memory.max").and_then(|(_, value)| value.parse().ok())
+        self.cgroups.first().and_then(PlannedUnit::cap)
     }
 
     /// The name under which a cgroup path is sampled.
     #[must_use]
     pub fn name_of(&self, path: &str) -> Option<&str> {
-        self.watched.iter().find(|watched| watched.cgroup == path).map(|watched| watched.subject.as_str())
+        self.watched
+            .iter()
+            .find(|watched| watched.cgroup.as_str() == path)
+            .map(|watched| watched.subject.as_str())
     }
 }
 
@@ -188,7 +140,7 @@ pub struct PlannedRequires {
     /// Swap, on all devices.
     pub swap: Option<SwapNeed>,
     /// Units that must be active.
-    pub units: Vec<String>,
+    pub units: Vec<UnitName>,
 }
 
 /// A unit that the run starts.
@@ -197,50 +149,54 @@ pub struct PlannedUnit {
     /// Declared name; `run` for the slice of the run.
     pub name: String,
     /// Unit name.
-    pub unit: String,
+    pub unit: UnitName,
     /// What kind of unit.
     pub kind: UnitKind,
     /// The slice it lives in.
-    pub slice: String,
+    pub slice: UnitName,
     /// Its cgroup, from the root.
-    pub cgroup: String,
-    /// Its properties, as systemd takes them.
+    pub cgroup: CgroupPath,
+    /// Its properties.
     pub properties: Vec<Property>,
-    /// Kernel files and what they must hold once the unit runs (`max` or bytes).
-    pub limits: Vec<(String, String)>,
+    /// What the kernel must hold once the unit runs.
+    pub limits: Vec<(LimitFile, Limit)>,
 }
 
-/// The kinds of unit that can be declared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum UnitKind {
-    /// A slice: each actor in it has a scope of its own.
-    Slice,
-    /// One scope for all its actors.
-    Scope,
-    /// A service: its first actor is the main process, started by PID 1.
-    Service,
+impl PlannedUnit {
+    /// The bytes of a limit; none when there is no such limit.
+    #[must_use]
+    pub fn limit(&self, wanted: LimitFile) -> Option<u64> {
+        self.limits.iter().find(|(file, _)| *file == wanted).and_then(|(_, limit)| limit.bytes())
+    }
+
+    /// `memory.max`, bytes.
+    #[must_use]
+    pub fn cap(&self) -> Option<u64> {
+        self.limit(LimitFile::Max)
+    }
 }
 
 /// An actor that the run starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlannedActor {
     /// Actor id.
-    pub id: String,
-    /// `balloon`, `heartbeat`, …
-    pub kind: String,
+    pub id: Id,
+    /// What it does.
+    pub kind: Kind,
     /// How it is started and placed.
     pub place: Place,
     /// The unit it lives in.
-    pub unit: String,
+    pub unit: UnitName,
     /// The slice of that unit.
-    pub slice: String,
+    pub slice: UnitName,
     /// The cgroup that it is expected in; the observed one stands in the record.
     pub cgroup: Expected,
     /// Properties of its own scope, when it has one.
     pub properties: Vec<Property>,
     /// Program (`balloon` or `bystander`) and arguments; `{status}` and `{data}` stand for the run's directories.
     pub argv: Vec<String>,
+    /// How many processes share its work.
+    pub processes: u32,
     /// Its `oom_score_adj`, set on purpose.
     pub oom_score_adj: i32,
     /// What it is released with.
@@ -258,30 +214,20 @@ pub struct PlannedActor {
     pub cold_text: bool,
 }
 
-/// When an actor is released.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Release {
-    /// With the bystanders.
-    Baseline,
-    /// With the balloons.
-    Stress,
-}
-
 /// A cgroup that is sampled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watched {
     /// The name in metrics.
     pub subject: String,
     /// Its path from the cgroup root.
-    pub cgroup: String,
+    pub cgroup: CgroupPath,
 }
 
 /// What must stay alive and answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PlannedProtect {
     /// Units that must be the same before and after.
-    pub units: Vec<String>,
+    pub units: Vec<UnitName>,
     /// What must answer throughout.
     pub answers: Vec<PlannedAnswer>,
 }

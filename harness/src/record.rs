@@ -25,8 +25,9 @@ pub const SCHEMA: u32 = 1;
 
 /// What was added to that version. From 1 on a record holds the times at which probes began, the limits and the machine as
 /// read again after the stress, the unit behind each daemon's line, and the states of processes; in a record of minor 0
-/// their absence says nothing.
-pub const MINOR: u32 = 1;
+/// their absence says nothing. From 2 on units' properties stand as in a unit file, and actors say how many processes they
+/// have.
+pub const MINOR: u32 = 2;
 
 /// The head of a record: what was about to be done, and on what machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

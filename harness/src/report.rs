@@ -60,9 +60,10 @@ pub fn case(record: &Record, judgement: &Judgement, dir: &Path) -> Case {
 
 /// The courses worth a sparkline: memory of each declared cgroup against its cap, swap of the host.
 fn courses(plan: &Plan, timeline: &Timeline<'_>) -> Vec<Series> {
-    let memory = plan.cgroups.iter().map(|cgroup| {
-        (format!("{}:memory.current", cgroup.name), Plan::cap_of(cgroup).map(|bytes| bytes as f64))
-    });
+    let memory = plan
+        .cgroups
+        .iter()
+        .map(|cgroup| (format!("{}:memory.current", cgroup.name), cgroup.cap().map(|bytes| bytes as f64)));
     let swap = ("host:swap.used".to_owned(), None);
     memory
         .chain([swap])

@@ -11,7 +11,6 @@ pub mod actor;
 pub mod cgroup;
 pub mod expectation;
 pub mod killer;
-pub mod property;
 pub mod protect;
 pub mod requires;
 pub mod safety;
@@ -27,6 +26,7 @@ mod rules;
 mod schema;
 
 use crate::notation::{Bytes, Id, Limit, Span};
+use crate::property::PropertyName;
 use crate::reading::diagnostic::{Invalid, Source};
 
 pub use actor::{Actor, Role};
@@ -35,7 +35,6 @@ pub use check::check;
 pub use expectation::{Claim, Expectation, Reached};
 pub use killer::OwnKiller;
 pub use load::{LoadError, find, load_all};
-pub use property::{Property, PropertyName};
 pub use protect::Protect;
 pub use requires::Requires;
 pub use rules::rules;
@@ -155,7 +154,7 @@ impl Scenario {
         let mut changed = Self { variant: Some(twin.id.clone()), twins: Vec::new(), ..self.clone() };
         for change in &twin.properties {
             for cgroup in changed.cgroups.iter_mut().filter(|cgroup| cgroup.id == change.cgroup) {
-                cgroup.set(change.property);
+                cgroup.set(change.property.clone());
             }
         }
         for actor in &mut changed.actors {

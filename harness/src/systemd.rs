@@ -18,5 +18,5 @@ mod unit;
 pub use bus::Bus;
 pub use fake::{Call, Fake};
 pub use manager::{Error, Manager};
-pub use property::{Property, PropertyValue};
+pub use property::Value;
 pub use unit::{NOT_FOUND, Unit, UnitStatus};

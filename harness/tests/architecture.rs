@@ -56,7 +56,8 @@ fn the_judge_knows_no_report() {
 #[case::reading("reading", &["notation"])]
 #[case::allowance("allowance", &["notation", "reading"])]
 #[case::metric("metric", &["kernfile", "notation", "psi", "reading"])]
-#[case::scenario("scenario", &["killer", "metric", "notation", "reading"])]
+#[case::property("property", &["cgroupfs", "notation", "reading"])]
+#[case::scenario("scenario", &["killer", "metric", "notation", "property", "reading"])]
 fn a_part_knows_only_what_it_stands_on(#[case] part: &str, #[case] known: &[&str]) {
     let mut found = Vec::new();
     for name in files_of(part) {

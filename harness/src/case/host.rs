@@ -87,7 +87,7 @@ pub fn run_case(
     {
         return end_now(EndReason::Skipped { reason });
     }
-    let plan = match plan::plan(&scenario, case.twin.as_deref(), &facts, &run) {
+    let plan = match plan::plan(&scenario, &facts, &run) {
         Ok(plan) => plan,
         Err(error) => return end_now(EndReason::SetupFailed { reason: chain(&error) }),
     };

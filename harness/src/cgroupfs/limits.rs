@@ -2,12 +2,16 @@
 
 use std::fmt;
 use std::io;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 use super::{CgroupDir, Error};
 use crate::kernfile::{KernFile, number};
 
 /// A limit in bytes, or none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Limit {
     /// So many bytes; the kernel rounds down to whole pages.
     Bytes(u64),
@@ -15,11 +19,86 @@ pub enum Limit {
     Max,
 }
 
+impl Limit {
+    /// The bytes; none for no limit.
+    #[must_use]
+    pub const fn bytes(self) -> Option<u64> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Max => None,
+        }
+    }
+}
+
 impl fmt::Display for Limit {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bytes(bytes) => write!(formatter, "{bytes}"),
             Self::Max => formatter.write_str("max"),
+        }
+    }
+}
+
+impl FromStr for Limit {
+    type Err = InvalidLimit;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLimit> {
+        match text {
+            "max" => Ok(Self::Max),
+            digits => number(digits.as_bytes()).map(Self::Bytes).ok_or_else(|| InvalidLimit(text.to_owned())),
+        }
+    }
+}
+
+/// Text that is no limit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no limit: expected a number of bytes or `max`")]
+pub struct InvalidLimit(String);
+
+impl TryFrom<String> for Limit {
+    type Error = InvalidLimit;
+
+    fn try_from(text: String) -> Result<Self, InvalidLimit> {
+        text.parse()
+    }
+}
+
+impl From<Limit> for String {
+    fn from(limit: Limit) -> Self {
+        limit.to_string()
+    }
+}
+
+/// A file of a cgroup that holds a memory limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum LimitFile {
+    /// Protected from all reclaim.
+    #[serde(rename = "memory.min")]
+    Min,
+    /// Protected while others have something to give.
+    #[serde(rename = "memory.low")]
+    Low,
+    /// Above it tasks are throttled.
+    #[serde(rename = "memory.high")]
+    High,
+    /// At it the OOM killer runs.
+    #[serde(rename = "memory.max")]
+    Max,
+    /// Of swap.
+    #[serde(rename = "memory.swap.max")]
+    SwapMax,
+}
+
+impl LimitFile {
+    /// The file's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Min => "memory.min",
+            Self::Low => "memory.low",
+            Self::High => "memory.high",
+            Self::Max => "memory.max",
+            Self::SwapMax => "memory.swap.max",
         }
     }
 }
@@ -48,16 +127,17 @@ impl CgroupDir {
     /// When the cgroup is gone, or a file cannot be read or holds neither a number nor `max`.
     pub fn read_limits(&self) -> Result<Limits, Error> {
         Ok(Limits {
-            memory_min: self.limit("memory.min")?,
-            memory_low: self.limit("memory.low")?,
-            memory_high: self.limit("memory.high")?,
-            memory_max: self.limit("memory.max")?,
-            memory_swap_max: self.limit("memory.swap.max")?,
+            memory_min: self.limit(LimitFile::Min)?,
+            memory_low: self.limit(LimitFile::Low)?,
+            memory_high: self.limit(LimitFile::High)?,
+            memory_max: self.limit(LimitFile::Max)?,
+            memory_swap_max: self.limit(LimitFile::SwapMax)?,
             oom_group: self.text("memory.oom.group")?.map(|text| text.trim_ascii() == b"1"),
         })
     }
 
-    fn limit(&self, file: &'static str) -> Result<Option<Limit>, Error> {
+    fn limit(&self, file: LimitFile) -> Result<Option<Limit>, Error> {
+        let file = file.name();
         let Some(text) = self.text(file)? else { return Ok(None) };
         match text.trim_ascii() {
             b"max" => Ok(Some(Limit::Max)),

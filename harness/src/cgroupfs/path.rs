@@ -74,8 +74,7 @@ impl CgroupPath {
     /// Whether `other` is this cgroup or lies below it.
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
-        self.is_root()
-            || other.0.strip_prefix(&self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        self.is_root() || is_below(&other.0, &self.0)
     }
 
     /// The directory of this cgroup below the mount point `root`.
@@ -83,6 +82,13 @@ impl CgroupPath {
     pub fn below(&self, root: &Path) -> PathBuf {
         root.join(self.0.trim_start_matches('/'))
     }
+}
+
+/// Whether the cgroup at a path, as text of a record or a log has it, is the one at `root` or below it. Nothing is told by the
+/// root of the hierarchy, which holds far more than a run knows of.
+#[must_use]
+pub fn is_below(path: &str, root: &str) -> bool {
+    path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl FromStr for CgroupPath {

@@ -6,8 +6,8 @@ use crate::cli::Explain;
 use crate::exit_code::ExitCode;
 use crate::metric::catalogue;
 use crate::notation::suggest::nearest;
+use crate::property::PropertyName;
 use crate::scenario::expectation::families;
-use crate::scenario::property::PropertyName;
 use crate::scenario::rules;
 
 pub(super) fn explain(arguments: &Explain) -> anyhow::Result<ExitCode> {

@@ -29,7 +29,7 @@ pub(super) fn plan(arguments: &Plan) -> anyhow::Result<ExitCode> {
     if let Some(memory) = arguments.memory {
         facts.memory_total = Some(memory.0);
     }
-    let plan = crate::plan::plan(&scenario, arguments.twin.as_deref(), &facts, EXAMPLE_RUN)
+    let plan = crate::plan::plan(&scenario, &facts, EXAMPLE_RUN)
         .with_context(|| format!("{} cannot be planned", arguments.file.display()))?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&plan)?);

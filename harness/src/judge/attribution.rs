@@ -12,7 +12,7 @@ mod testimony;
 use reports::kill::{Agreement, Kill, Witness};
 use reports::outcome::Killer;
 
-use super::conditions::{SOME_WERE_KILLED, has_processes};
+use super::conditions::SOME_WERE_KILLED;
 use super::death::death_of;
 use super::view::View;
 use crate::killer::{self, is_kernel, is_oom_result};
@@ -49,7 +49,7 @@ fn attribute_one(view: &View<'_>, ended: &Ended<'_>, all: &[Ended<'_>]) -> Kill 
     let at_bytes = limit_name.as_ref().and_then(|name| peak_after(view, name, ended.at_us));
     let death = ended.death.as_ref().filter(|_| is_kernel(killer));
     Kill {
-        actor: Some(ended.actor.id.clone()),
+        actor: Some(ended.actor.id.to_string()),
         pid: ended.pid,
         comm: comm(view, ended.actor),
         killer,
@@ -70,7 +70,7 @@ fn peak_after(view: &View<'_>, limit: &str, ended_us: u64) -> Option<u64> {
 
 fn comm(view: &View<'_>, actor: &PlannedActor) -> String {
     view.find(|event| match event {
-        Event::ActorPlaced { actor: id, comm, .. } if *id == actor.id => Some(comm.clone()),
+        Event::ActorPlaced { actor: id, comm, .. } if actor.id == id.as_str() => Some(comm.clone()),
         _ => None,
     })
     .map(|(_, comm)| comm)
@@ -123,7 +123,7 @@ fn witness(said: Testimony, killer: Killer) -> Option<Witness> {
 fn wait_status(ended: &Ended<'_>) -> Testimony {
     const NAME: &str = "wait status";
     match ended.end {
-        ActorEnd::Exited(SOME_WERE_KILLED) if has_processes(ended.actor) => {
+        ActorEnd::Exited(SOME_WERE_KILLED) if ended.actor.processes > 1 => {
             Testimony::missing(NAME, "exited because some of its processes were killed")
         }
         ActorEnd::Exited(code) => Testimony::knows(NAME, format!("exited with {code}"), [Killer::Exit]),

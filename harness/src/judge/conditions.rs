@@ -10,9 +10,9 @@ use reports::number::{Number, Unit};
 use reports::outcome::{Killer, Verdict};
 use reports::units;
 
-use super::cgroup::is_below;
 use super::finding::found;
 use super::view::View;
+use crate::cgroupfs::is_below;
 use crate::plan::claim::Claim;
 use crate::plan::{PlannedActor, PlannedUnit, SwapNeed};
 use crate::record::Event;
@@ -63,7 +63,7 @@ fn failed_by_itself(view: &View<'_>, actor: &PlannedActor) -> Option<String> {
         _ => false,
     });
     let how = match end {
-        ActorEnd::Exited(SOME_WERE_KILLED) if has_processes(actor) => return None,
+        ActorEnd::Exited(SOME_WERE_KILLED) if actor.processes > 1 => return None,
         // Somebody's kill, or a killer's, none of which sends another signal: whose it was is the attribution's business.
         ActorEnd::Exited(0)
         | ActorEnd::Unknown
@@ -77,11 +77,6 @@ fn failed_by_itself(view: &View<'_>, actor: &PlannedActor) -> Option<String> {
         .map(|words| format!(": {words}"))
         .unwrap_or_default();
     (!claimed).then(|| format!("{} {how} by itself{said}", actor.id))
-}
-
-/// Whether several processes share an actor's work.
-pub(super) fn has_processes(actor: &PlannedActor) -> bool {
-    actor.argv.iter().any(|word| word.starts_with("--processes"))
 }
 
 /// What the scenario requires of the machine and is no longer, or was not read again.
@@ -159,7 +154,7 @@ fn changed_limits(view: &View<'_>) -> Vec<String> {
             Some(format!("{file} of {cgroup} was {then} before the stress and {now} after it"))
         });
         // By name, or by the path of what it went down with.
-        let in_it = |unit: &PlannedUnit| unit.name == *cgroup || is_below(cgroup, &unit.cgroup);
+        let in_it = |unit: &PlannedUnit| unit.name == *cgroup || is_below(cgroup, unit.cgroup.as_str());
         let gone = || view.plan.cgroups.iter().any(|unit| in_it(unit) && is_gone(view, &unit.unit));
         match moved {
             Some(moved) => words.push(moved),

@@ -4,9 +4,9 @@
 //! A group kill (`memory.oom.group`) logs its limit once, with the victim that was chosen, and then every process of the
 //! cgroup: the limit is that of all of them.
 
-use super::cgroup::is_below;
 use super::view::View;
 use crate::cgroupfs::CgroupPath;
+use crate::cgroupfs::is_below;
 use crate::kmsg::oom::{Constraint, OomEvent, Scope};
 use crate::plan::PlannedActor;
 use crate::record::Event;

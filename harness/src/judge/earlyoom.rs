@@ -8,6 +8,7 @@ use super::finding::found;
 use super::view::View;
 use crate::killer::Says;
 use crate::killer::earlyoom::{Crossed, DAEMON, Left, crossed, left};
+use crate::notation::id::Id;
 use crate::notation::signal::Signal;
 use crate::plan::claim::{EarlyoomClaim, Threshold};
 
@@ -77,8 +78,7 @@ fn observe(
     if choices.is_empty() {
         return (Verdict::Fail, format!("chose nobody; its last words: {}", lines[lines.len() - 1]));
     }
-    let pids =
-        |actors: &[String]| -> Vec<u32> { actors.iter().filter_map(|actor| view.pid(actor)).collect() };
+    let pids = |actors: &[Id]| -> Vec<u32> { actors.iter().filter_map(|actor| view.pid(actor)).collect() };
     let (allowed, forbidden) = (pids(&claim.selects), pids(&claim.never));
     let show = |choice: &Choice<'_>| format!("{} to {} (pid {})", choice.signal, choice.comm, choice.pid);
     let wrong: Vec<&Choice<'_>> = choices.iter().filter(|choice| !allowed.contains(&choice.pid)).collect();

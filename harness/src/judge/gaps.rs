@@ -10,6 +10,7 @@ use super::view::View;
 use crate::plan::PlannedActor;
 use crate::plan::claim::Phase;
 use crate::record::event::{ActorStatus, Mark};
+use crate::scenario::actor::Kind;
 
 /// Of a hundred beats that were due so many must have been counted.
 const COUNTED_PERCENT: u64 = 50;
@@ -82,7 +83,7 @@ impl<'a> Gaps<'a> {
             to,
             ended: view.end(id).map(|(at, _)| at),
             every_us: every_us(actor),
-            beats: matches!(actor.kind.as_str(), "heartbeat" | "sleeper"),
+            beats: matches!(actor.kind, Kind::Heartbeat | Kind::Sleeper),
             activity,
         })
     }

@@ -18,7 +18,7 @@ pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, claim: &KillClaim
         Killer::Exit => format!("{} leaves by itself", claim.victim),
         by => format!("{} is ended by {by}", claim.victim),
     };
-    let kill = kills.iter().find(|kill| kill.actor.as_ref() == Some(&claim.victim));
+    let kill = kills.iter().find(|kill| kill.actor.as_deref() == Some(&claim.victim));
     let (verdict, observed) = match kill {
         None => not_ended(view, claim),
         Some(kill) => ended(view, claim, kill),
@@ -90,7 +90,8 @@ fn ended(view: &View<'_>, claim: &KillClaim, kill: &Kill) -> (Verdict, String) {
     {
         return (Verdict::Fail, format!("{observed} with code {code}"));
     }
-    if kill.killer != claim.by || (claim.limit.is_some() && kill.limit.is_some() && kill.limit != claim.limit)
+    if kill.killer != claim.by
+        || (claim.limit.is_some() && kill.limit.is_some() && kill.limit.as_deref() != claim.limit.as_deref())
     {
         return (Verdict::Fail, observed);
     }

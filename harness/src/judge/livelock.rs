@@ -8,10 +8,11 @@ use reports::finding::Finding;
 use reports::number::{Number, Unit};
 use reports::outcome::Verdict;
 
-use super::cgroup::{cgroup_path, is_below};
+use super::cgroup::cgroup_path;
 use super::finding::{found, size};
 use super::seen::hole;
 use super::view::View;
+use crate::cgroupfs::is_below;
 use crate::plan::claim::{BoundKind, LivelockClaim, Phase};
 
 /// Progress below this fraction of what it was before the band is none.
@@ -152,11 +153,11 @@ fn bands<'a>(view: &View<'a>, claim: &'a LivelockClaim) -> Result<Vec<Band<'a>>,
     };
     for (name, values) in view.limits() {
         let limit = |file: &str| values.get(file).and_then(|value| value.parse::<u64>().ok());
-        let Some(high) = limit("memory.high").filter(|_| name != claim.cgroup) else { continue };
+        let Some(high) = limit("memory.high").filter(|_| claim.cgroup != *name) else { continue };
         let max = limit("memory.max");
         if name.starts_with('/') {
             match view.plan.name_of(name) {
-                Some(known) if known == claim.cgroup || bands.iter().any(|band| band.name == known) => {}
+                Some(known) if claim.cgroup == *known || bands.iter().any(|band| band.name == known) => {}
                 Some(known) if is_below(hog, name) => bands.push(Band { name: known, high, max }),
                 None if is_below(hog, name) => {
                     return Err(format!("{name} throttles at {}, and was not sampled", size(high as f64)));

@@ -12,6 +12,7 @@ use super::death::death_of;
 use super::finding::found;
 use super::survival::alive;
 use super::view::View;
+use crate::notation::id::Id;
 
 /// What became of an actor.
 enum Fate {
@@ -23,7 +24,7 @@ enum Fate {
     Unseen,
 }
 
-pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, order: &[String]) -> Finding {
+pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, order: &[Id]) -> Finding {
     let mut killed = Vec::new();
     let mut unseen = Vec::new();
     for actor in order {
@@ -39,7 +40,7 @@ pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, order: &[String])
     let verdict = if !unseen.is_empty() {
         observed += &format!("; not explained or not seen: {}", unseen.join(", "));
         Verdict::Inconclusive
-    } else if names.iter().eq(order.iter()) {
+    } else if names.iter().copied().eq(order.iter().map(Id::as_str)) {
         Verdict::Pass
     } else {
         Verdict::Fail
@@ -49,9 +50,9 @@ pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, order: &[String])
 }
 
 /// From each kill to the one that has to follow it, where both were seen.
-fn intervals(killed: &[(u64, &str)], order: &[String]) -> Vec<Number> {
+fn intervals(killed: &[(u64, &str)], order: &[Id]) -> Vec<Number> {
     let at = |actor: &str| killed.iter().find(|(_, id)| *id == actor).map(|(at, _)| *at as f64);
-    let between = |pair: &[String]| {
+    let between = |pair: &[Id]| {
         let us = at(&pair[1])? - at(&pair[0])?;
         let what = format!("from the end of {} to that of {}", pair[0], pair[1]);
         Some(Number::at_least(what, Unit::Microseconds, Some(us), 0.0))

@@ -6,9 +6,10 @@ use reports::outcome::Verdict;
 use super::death::death_of;
 use super::finding::found;
 use super::view::View;
+use crate::notation::id::Id;
 use crate::record::Event;
 
-pub(super) fn judge(view: &View<'_>, id: &str, actors: &[String]) -> Finding {
+pub(super) fn judge(view: &View<'_>, id: &str, actors: &[Id]) -> Finding {
     let mut dead = Vec::new();
     let mut unseen = Vec::new();
     for actor in actors {

@@ -6,17 +6,18 @@ use reports::finding::Finding;
 use reports::kill::Kill;
 use reports::outcome::{Killer, Verdict};
 
-use super::cgroup::is_below;
 use super::death::{death_of, deaths};
 use super::finding::found;
 use super::survival::alive;
 use super::view::{KernelLog, View};
+use crate::cgroupfs::is_below;
 use crate::killer::{self, Says};
 use crate::kmsg::oom::OomEvent;
+use crate::notation::id::Id;
 use crate::plan::claim::Claim;
 use crate::record::Event;
 
-pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, allowed: &[String]) -> Finding {
+pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, allowed: &[Id]) -> Finding {
     let expected = if allowed.is_empty() {
         "no OOM kill of any process".to_owned()
     } else {
@@ -26,12 +27,13 @@ pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, allowed: &[String
     found(id, "no other process is killed for memory".into(), verdict, expected, observed)
 }
 
-fn observe(view: &View<'_>, kills: &[Kill], allowed: &[String]) -> (Verdict, String) {
+fn observe(view: &View<'_>, kills: &[Kill], allowed: &[Id]) -> (Verdict, String) {
     let strangers = strangers(view, allowed);
     if !strangers.is_empty() {
         return (Verdict::Fail, format!("also killed: {}", strangers.join(", ")));
     }
-    let not_allowed = |kill: &&Kill| kill.actor.as_ref().is_some_and(|actor| !allowed.contains(actor));
+    let not_allowed =
+        |kill: &&Kill| kill.actor.as_ref().is_some_and(|actor| allowed.iter().all(|id| *id != **actor));
     let others: Vec<String> = kills
         .iter()
         .filter(|kill| killer::is_oom(kill.killer))
@@ -71,7 +73,7 @@ fn observe(view: &View<'_>, kills: &[Kill], allowed: &[String]) -> (Verdict, Str
 }
 
 /// Actors besides the allowed ones whose end nobody explains, or of whom neither an end nor life at the end was seen.
-fn unexplained(view: &View<'_>, kills: &[Kill], allowed: &[String]) -> Option<String> {
+fn unexplained(view: &View<'_>, kills: &[Kill], allowed: &[Id]) -> Option<String> {
     let claimed = |actor: &str| {
         view.plan.expectations.iter().any(|expectation| {
             matches!(&expectation.claim, Claim::Kill(claim) if claim.victim == actor && claim.by == Killer::Signal)
@@ -79,7 +81,7 @@ fn unexplained(view: &View<'_>, kills: &[Kill], allowed: &[String]) -> Option<St
     };
     let mut words = Vec::new();
     for actor in view.plan.actors.iter().filter(|actor| !allowed.contains(&actor.id)) {
-        let kill = kills.iter().find(|kill| kill.actor.as_ref() == Some(&actor.id));
+        let kill = kills.iter().find(|kill| kill.actor.as_deref() == Some(&actor.id));
         match kill.map(|kill| kill.killer) {
             Some(Killer::Unknown) => words.push(format!("{} was ended by nobody knows whom", actor.id)),
             Some(Killer::Signal) if !claimed(&actor.id) => {
@@ -96,7 +98,7 @@ fn unexplained(view: &View<'_>, kills: &[Kill], allowed: &[String]) -> Option<St
 
 /// Processes outside the allowed actors that the kernel log or a daemon says were killed. Victims go by pid; a cgroup
 /// stands for a process only where there is nobody else in it.
-fn strangers(view: &View<'_>, allowed: &[String]) -> Vec<String> {
+fn strangers(view: &View<'_>, allowed: &[Id]) -> Vec<String> {
     let ours = |pid: u32, cgroup: Option<&str>| {
         view.plan.actors.iter().filter(|actor| allowed.contains(&actor.id)).any(|actor| {
             view.pid(&actor.id) == Some(pid)
@@ -120,7 +122,7 @@ fn strangers(view: &View<'_>, allowed: &[String]) -> Vec<String> {
 }
 
 /// Whom the killers in user space say they killed besides the allowed actors.
-fn by_daemons(view: &View<'_>, ours: impl Fn(u32, Option<&str>) -> bool, allowed: &[String]) -> Vec<String> {
+fn by_daemons(view: &View<'_>, ours: impl Fn(u32, Option<&str>) -> bool, allowed: &[Id]) -> Vec<String> {
     let victim = |says: Says<'_>| match says {
         Says::Signals { pid, comm, .. } if !ours(pid, None) => Some(format!("{comm} (pid {pid})")),
         Says::Killed { cgroup } if !only_allowed_in(view, cgroup, allowed) => {
@@ -145,7 +147,7 @@ fn who_lives_in(view: &View<'_>, path: &str) -> String {
 }
 
 /// Whether a killed cgroup held actors and none but allowed ones. oomd kills recursively: everything below counts.
-fn only_allowed_in(view: &View<'_>, path: &str, allowed: &[String]) -> bool {
+fn only_allowed_in(view: &View<'_>, path: &str, allowed: &[Id]) -> bool {
     let actors = view.plan.actors.iter();
     let mut held =
         actors.filter(|actor| view.cgroup(&actor.id).is_some_and(|cgroup| is_below(cgroup, path))).peekable();
@@ -153,14 +155,14 @@ fn only_allowed_in(view: &View<'_>, path: &str, allowed: &[String]) -> bool {
 }
 
 /// OOM kills by the kernel that the allowed actors account for. A group kill counts its first victim twice.
-fn explained_kills(view: &View<'_>, kills: &[Kill], allowed: &[String]) -> u64 {
+fn explained_kills(view: &View<'_>, kills: &[Kill], allowed: &[Id]) -> u64 {
     let logged = view
         .all(|event| matches!(event, Event::KernelOom { oom: OomEvent::Killed { .. }, .. }).then_some(()))
         .len();
     let attributed = kills
         .iter()
         .filter(|kill| killer::is_kernel(kill.killer))
-        .filter(|kill| kill.actor.as_ref().is_some_and(|actor| allowed.contains(actor)))
+        .filter(|kill| kill.actor.as_ref().is_some_and(|actor| allowed.iter().any(|id| *id == **actor)))
         .count();
     logged.max(attributed) as u64
 }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::cgroup::is_below;
+use crate::cgroupfs::is_below;
 use crate::plan::claim::Phase;
 use crate::plan::{Parent, Plan, PlannedActor};
 use crate::record::event::{ActorEnd, ActorStatus, AnswerResult, Mark, UnitState, When};
@@ -131,9 +131,9 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn sampled_around(&self, actor: &str) -> Vec<&'a str> {
         let Some(cgroup) = self.cgroup(actor) else { return Vec::new() };
-        let watched = self.plan.watched.iter().filter(|watched| is_below(cgroup, &watched.cgroup));
+        let watched = self.plan.watched.iter().filter(|watched| is_below(cgroup, watched.cgroup.as_str()));
         let mut around: Vec<_> = watched.collect();
-        around.sort_by_key(|watched| Reverse(watched.cgroup.len()));
+        around.sort_by_key(|watched| Reverse(watched.cgroup.as_str().len()));
         around.into_iter().map(|watched| watched.subject.as_str()).collect()
     }
 

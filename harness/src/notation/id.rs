@@ -3,6 +3,7 @@
 //! Ids end up in unit names and file names, so the alphabet is small. Units are checked by systemd's own rules
 //! (`VALID_CHARS` of `unit-name.c`); whether they exist is asked on the machine.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
@@ -37,6 +38,26 @@ impl FromStr for Id {
             return Err(Malformed::new(format!("`{text}` is longer than {MAX_ID} bytes")));
         }
         Ok(Self(text.to_owned()))
+    }
+}
+
+impl Id {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Id {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Id> for String {
+    fn from(name: Id) -> Self {
+        name.0
     }
 }
 
@@ -87,6 +108,12 @@ pub(crate) const UNIT_TYPES: [&str; 11] = [
 ];
 
 impl UnitName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The part after the last point: `service`, `slice`, …
     #[must_use]
     pub fn unit_type(&self) -> &str {
@@ -116,6 +143,18 @@ impl FromStr for UnitName {
                 Err(refused("expected a name with its type, such as ssh.service").suggest(suggestion))
             }
         }
+    }
+}
+
+impl Borrow<str> for UnitName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<UnitName> for String {
+    fn from(name: UnitName) -> Self {
+        name.0
     }
 }
 

@@ -6,10 +6,10 @@
 use std::ops::Add;
 
 use crate::notation::bytes::Bytes;
+use crate::property::{PropertyName, whole_pages};
 use crate::scenario::Scenario;
-use crate::scenario::actor::{Actor, Profile, Role};
+use crate::scenario::actor::{Actor, Role};
 use crate::scenario::cgroup::{Parent, Place};
-use crate::scenario::property::PropertyName;
 
 /// What the harness's own cap leaves above the declared caps.
 const OUTER_PERCENT: u64 = 105;
@@ -56,7 +56,7 @@ impl Load {
         let with_margin = (self.stress / 100).saturating_mul(OUTER_PERCENT);
         let least = self.stress.saturating_add(self.programs);
         // systemd takes no cap of 0: a slice that nothing hangs in gets a page.
-        page_rounded(with_margin.max(least).saturating_add(self.beside)).max(PAGE)
+        whole_pages(with_margin.max(least).saturating_add(self.beside)).max(PAGE)
     }
 }
 
@@ -118,16 +118,9 @@ impl Caps<'_> {
             |extra: u64| Load { beside: PROGRAM.saturating_add(extra).max(BYSTANDER), ..Load::default() };
         match &actor.role {
             Role::Balloon(balloon) => {
-                let grown = match (balloon.profile, balloon.rate) {
-                    (Profile::Grow, None) => u64::MAX,
-                    (Profile::Grow, Some(rate)) => {
-                        rate.0.saturating_mul(self.scenario.observe.0.div_ceil(1_000_000))
-                    }
-                    (Profile::Ramp | Profile::Plateau | Profile::Sawtooth, _) => 0,
-                };
                 let more = u64::from(balloon.processes).saturating_sub(1);
                 Load {
-                    stress: total.unwrap_or(0).saturating_add(grown),
+                    stress: total.unwrap_or(0).saturating_add(balloon.grows_by(self.scenario.observe)),
                     programs: BALLOON.saturating_add(more.saturating_mul(PROCESS)),
                     beside: 0,
                 }
@@ -148,17 +141,13 @@ fn in_cgroup(actor: &Actor, id: &str) -> bool {
     matches!(&actor.place, Place::Cgroup(name) if **name == *id)
 }
 
-/// The kernel keeps limits in pages, rounded down.
-pub(super) fn page_rounded(bytes: u64) -> u64 {
-    bytes & !0xfff
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
     use crate::host::HostFacts;
     use crate::plan::{Plan, plan};
+    use crate::property::PropertyName;
     use crate::scenario::Scenario;
 
     const MIB: u64 = 1 << 20;
@@ -175,7 +164,7 @@ mod tests {
              [[expect]]\nid = \"e\"\nonly-victims = []\n"
         );
         let scenario = Scenario::parse("x.toml", &text).unwrap_or_else(|invalid| panic!("{invalid}"));
-        plan(&scenario, None, &machine(), RUN).expect("a plan")
+        plan(&scenario, &machine(), RUN).expect("a plan")
     }
 
     /// An actor's table.
@@ -253,7 +242,7 @@ mod tests {
     ) {
         let plan = planned("contained", &format!("{cgroups}\n{actors}"));
         assert_eq!(plan.most_memory().map(|bytes| bytes / MIB), Some(mib));
-        assert_eq!(Plan::cap_of(&plan.slice), plan.most_memory());
+        assert_eq!(plan.slice.cap(), plan.most_memory());
     }
 
     #[rstest]
@@ -275,7 +264,7 @@ mod tests {
         let own: Vec<_> = plan
             .actors
             .iter()
-            .filter_map(|actor| actor.properties.iter().find(|p| p.name == "MemoryMax"))
+            .filter_map(|actor| actor.properties.iter().find(|p| p.name == PropertyName::MemoryMax))
             .collect();
         assert_eq!(own.len(), plan.actors.len(), "each is capped by its own scope");
     }
@@ -287,10 +276,10 @@ mod tests {
         let actors = balloon("b", "deep", "300M") + &beat("a", "one", "4K");
         let plan = planned("pressure", &format!("{cgroups}{actors}"));
         let [outer] = &*plan.outer else { panic!("{:?}", plan.outer) };
-        assert_eq!(outer.cgroup, "/workspace.slice/workspace-bulkhead_r5n17otgu92.slice");
-        assert_eq!(Plan::cap_of(outer), Some((105 + 16) * MIB));
+        assert_eq!(outer.cgroup.as_str(), "/workspace.slice/workspace-bulkhead_r5n17otgu92.slice");
+        assert_eq!(outer.cap(), Some((105 + 16) * MIB));
         // Nothing hangs in the slice of the run itself: systemd takes no cap of 0, so it has a page.
-        assert_eq!(Plan::cap_of(&plan.slice), Some(4096));
+        assert_eq!(plan.slice.cap(), Some(4096));
         assert_eq!(plan.most_memory(), Some((105 + 16) * MIB + 4096));
         let units: Vec<_> = plan.cgroups.iter().map(|unit| (&*unit.unit, &*unit.slice)).collect();
         assert_eq!(
@@ -304,7 +293,7 @@ mod tests {
                 ),
             ]
         );
-        assert_eq!(plan.actors[0].unit, "bulkhead-r5n17otgu92-agents-deep-b.scope");
+        assert_eq!(&*plan.actors[0].unit, "bulkhead-r5n17otgu92-agents-deep-b.scope");
         for unit in plan.cgroups.iter().chain(&plan.outer).map(|unit| &unit.unit) {
             assert_eq!(crate::unit_name::run_of(unit), Some(RUN), "{unit}");
         }
@@ -314,7 +303,7 @@ mod tests {
     fn a_destructive_run_has_no_cap_of_the_harness() {
         let body = format!("[cgroup.w]\nin = \"workspace.slice\"\n{}", balloon("b", "w", "300M"));
         let plan = planned("destructive", &body);
-        assert_eq!((plan.most_memory(), Plan::cap_of(&plan.outer[0])), (None, None));
+        assert_eq!((plan.most_memory(), plan.outer[0].cap()), (None, None));
     }
 
     #[rstest]

@@ -4,6 +4,7 @@ use reports::outcome::Killer;
 use serde::{Deserialize, Serialize};
 
 pub use crate::metric::Unit;
+use crate::notation::id::Id;
 use crate::notation::signal::Signal;
 pub use crate::scenario::expectation::{BoundKind, Phase, Trigger};
 
@@ -11,7 +12,7 @@ pub use crate::scenario::expectation::{BoundKind, Phase, Trigger};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Expectation {
     /// The id from the scenario file.
-    pub id: String,
+    pub id: Id,
     /// What it claims.
     pub claim: Claim,
 }
@@ -23,9 +24,9 @@ pub enum Claim {
     /// The named actor was killed by exactly this killer.
     Kill(KillClaim),
     /// No OOM killer of any kind took a process other than these actors.
-    OnlyVictims(Vec<String>),
+    OnlyVictims(Vec<Id>),
     /// These actors are the same running processes at the end.
-    Survives(Vec<String>),
+    Survives(Vec<Id>),
     /// Bounds on a metric.
     Metric(MetricClaim),
     /// The three signs of a livelock are not there together.
@@ -35,14 +36,14 @@ pub enum Claim {
     /// Whom earlyoom chooses.
     Earlyoom(EarlyoomClaim),
     /// These actors were killed, in this order.
-    KillOrder(Vec<String>),
+    KillOrder(Vec<Id>),
 }
 
 /// What systemd-oomd must watch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OomdClaim {
     /// The declared cgroup.
-    pub watches: String,
+    pub watches: Id,
     /// Its path.
     pub path: String,
     /// For what.
@@ -53,9 +54,9 @@ pub struct OomdClaim {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EarlyoomClaim {
     /// Every choice is one of these actors, and there is at least one.
-    pub selects: Vec<String>,
+    pub selects: Vec<Id>,
     /// No choice is one of these.
-    pub never: Vec<String>,
+    pub never: Vec<Id>,
     /// Each of these signals is seen, and no other; empty = any.
     pub signals: Vec<Signal>,
     /// The thresholds that it was told; none = it is not the run's own.
@@ -84,11 +85,11 @@ pub struct Threshold {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KillClaim {
     /// The actor that must die.
-    pub victim: String,
+    pub victim: Id,
     /// What must have killed it.
     pub by: Killer,
     /// The declared cgroup whose limit must have been hit, for a memcg kill.
-    pub limit: Option<String>,
+    pub limit: Option<Id>,
     /// Peak usage of the limiting cgroup at the kill.
     pub at: Option<AtClaim>,
     /// The signal that must have ended it, where the scenario names one.
@@ -147,11 +148,11 @@ pub enum BoundValue {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LivelockClaim {
     /// The declared cgroup.
-    pub cgroup: String,
+    pub cgroup: Id,
     /// Its `MemoryHigh` in this run, bytes; none = no band to be caught in.
     pub high: Option<u64>,
     /// Its `MemoryMax` in this run, bytes.
     pub max: Option<u64>,
     /// The actor whose progress is measured.
-    pub hog: String,
+    pub hog: Id,
 }

@@ -6,13 +6,14 @@ use super::claim::{
     AtClaim, Bound, BoundValue, Claim, EarlyoomClaim, Expectation, KillClaim, LivelockClaim, MetricClaim,
     OomdClaim, Threshold, Thresholds,
 };
-use super::resolve::{percent_of_limit, size};
+use super::size::share;
 use super::{PlanError, PlannedReached, PlannedUnit};
+use crate::cgroupfs::LimitFile;
 use crate::notation::bytes::Bytes;
 use crate::scenario::Scenario;
 use crate::scenario::expectation as written;
 use crate::scenario::killer::Settings;
-use crate::scenario::size::SizeExpr;
+use crate::scenario::size::ShareOf;
 
 /// Resolves every `[[expect]]`.
 pub(super) fn expectations(
@@ -25,7 +26,7 @@ pub(super) fn expectations(
         .iter()
         .map(|expect| {
             let claim = claim(&expect.claim, scenario, memory, cgroups)?;
-            Ok(Expectation { id: expect.id.to_string(), claim })
+            Ok(Expectation { id: expect.id.clone(), claim })
         })
         .collect()
 }
@@ -59,12 +60,10 @@ fn claim(
     memory: Bytes,
     cgroups: &[PlannedUnit],
 ) -> Result<Claim, PlanError> {
-    let ids =
-        |ids: &[crate::notation::id::Id]| -> Vec<String> { ids.iter().map(ToString::to_string).collect() };
     Ok(match claim {
         written::Claim::Kill(kill) => Claim::Kill(kill_claim(kill, scenario, memory)?),
-        written::Claim::OnlyVictims(actors) => Claim::OnlyVictims(ids(actors)),
-        written::Claim::Survives(actors) => Claim::Survives(ids(actors)),
+        written::Claim::OnlyVictims(actors) => Claim::OnlyVictims(actors.clone()),
+        written::Claim::Survives(actors) => Claim::Survives(actors.clone()),
         written::Claim::Metric(metric) => Claim::Metric(MetricClaim {
             metric: metric.metric.to_string(),
             unit: metric.metric.info.unit,
@@ -80,14 +79,14 @@ fn claim(
         written::Claim::Oomd(oomd) => {
             let unit = cgroups.iter().find(|unit| oomd.watches == *unit.name.as_str());
             Claim::Oomd(OomdClaim {
-                watches: oomd.watches.to_string(),
-                path: unit.map(|unit| unit.cgroup.clone()).unwrap_or_default(),
+                watches: oomd.watches.clone(),
+                path: unit.map(|unit| unit.cgroup.to_string()).unwrap_or_default(),
                 trigger: oomd.trigger,
             })
         }
         written::Claim::Earlyoom(earlyoom) => Claim::Earlyoom(EarlyoomClaim {
-            selects: ids(&earlyoom.selects),
-            never: ids(&earlyoom.never),
+            selects: earlyoom.selects.clone(),
+            never: earlyoom.never.clone(),
             signals: earlyoom.signals.clone(),
             thresholds: scenario.own_killer(Killer::Earlyoom).map(|own| {
                 let Settings::Earlyoom(told) = &own.settings;
@@ -97,17 +96,15 @@ fn claim(
                 }
             }),
         }),
-        written::Claim::KillOrder(actors) => Claim::KillOrder(ids(actors)),
+        written::Claim::KillOrder(actors) => Claim::KillOrder(actors.clone()),
         written::Claim::NoLivelock(livelock) => {
-            let limit = |file: &str| {
-                let unit = cgroups.iter().find(|unit| livelock.cgroup == unit.name.as_str())?;
-                unit.limits.iter().find(|(name, _)| name == file)?.1.parse().ok()
-            };
+            let unit = cgroups.iter().find(|unit| livelock.cgroup == unit.name.as_str());
+            let limit = |file| unit.and_then(|unit| unit.limit(file));
             Claim::NoLivelock(LivelockClaim {
-                cgroup: livelock.cgroup.to_string(),
-                high: limit("memory.high"),
-                max: limit("memory.max"),
-                hog: livelock.hog.to_string(),
+                cgroup: livelock.cgroup.clone(),
+                high: limit(LimitFile::High),
+                max: limit(LimitFile::Max),
+                hog: livelock.hog.clone(),
             })
         }
     })
@@ -117,14 +114,14 @@ fn kill_claim(kill: &written::Kill, scenario: &Scenario, memory: Bytes) -> Resul
     let at = match &kill.at {
         None => None,
         Some(at) => Some(AtClaim {
-            bytes: percent_of_limit(at.percent, &at.of, scenario, memory)?,
+            bytes: share(&ShareOf { percent: at.percent, of: at.of.clone() }, scenario, memory)?,
             within: at.within_percent.fraction(),
         }),
     };
     Ok(KillClaim {
-        victim: kill.victim.to_string(),
+        victim: kill.victim.clone(),
         by: kill.by,
-        limit: kill.limit.as_ref().map(ToString::to_string),
+        limit: kill.limit.clone(),
         at,
         signal: kill.signal.as_ref().map(|signal| signal.number()),
         code: kill.code.map(i32::from),
@@ -141,9 +138,7 @@ fn bound_value(
         // A share of time: seconds a second.
         written::BoundValue::Exact(written::Quantity::Share(share)) => BoundValue::Absolute(share.fraction()),
         written::BoundValue::Exact(quantity) => BoundValue::Absolute(quantity.raw() as f64),
-        written::BoundValue::Limit(share) => {
-            BoundValue::Absolute(size(&SizeExpr::Limit(share.clone()), scenario, memory)? as f64)
-        }
+        written::BoundValue::Limit(of) => BoundValue::Absolute(share(of, scenario, memory)? as f64),
         written::BoundValue::Phase(share) => {
             BoundValue::OfPhase { fraction: share.percent.fraction(), phase: share.of_phase }
         }

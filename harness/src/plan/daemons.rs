@@ -3,12 +3,14 @@
 use reports::outcome::Killer;
 use serde::{Deserialize, Serialize};
 
-use super::resolve::below;
+use super::units::{below, named};
 use super::{Moment, PlanError, Watched};
+use crate::cgroupfs::CgroupPath;
 use crate::host::HostFacts;
 use crate::killer::{self, Daemon};
+use crate::notation::id::UnitName;
+use crate::property::{Property, PropertyName, PropertyValue};
 use crate::scenario::Scenario;
-use crate::systemd::Property;
 
 /// The slice of the daemons of a machine.
 const SLICE: &str = "system.slice";
@@ -19,7 +21,7 @@ pub struct PlannedDaemon {
     /// Which one.
     pub killer: Killer,
     /// Its unit.
-    pub unit: String,
+    pub unit: UnitName,
     /// How the run starts it; none for the machine's own.
     pub start: Option<Start>,
 }
@@ -28,9 +30,9 @@ pub struct PlannedDaemon {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Start {
     /// The slice of its unit.
-    pub slice: String,
+    pub slice: UnitName,
     /// Its cgroup, from the root.
-    pub cgroup: String,
+    pub cgroup: CgroupPath,
     /// Its deadline and cap.
     pub properties: Vec<Property>,
     /// Program and arguments.
@@ -50,7 +52,8 @@ pub(super) fn followed(
     let mut all = Vec::new();
     for daemon in killer::ALL {
         if runs(daemon, host) || speaks_of_the_machines(scenario, daemon) {
-            all.push(PlannedDaemon { killer: daemon.killer, unit: daemon.unit.into(), start: None });
+            let unit = named(daemon.unit.into())?;
+            all.push(PlannedDaemon { killer: daemon.killer, unit, start: None });
         }
         all.extend(own(scenario, daemon, run)?);
     }
@@ -61,8 +64,10 @@ pub(super) fn followed(
 pub(super) fn at_work(scenario: &Scenario, host: &HostFacts) -> Result<Vec<Watched>, PlanError> {
     let working = killer::ALL.into_iter();
     let working = working.filter(|daemon| runs(daemon, host) && speaks_of_the_machines(scenario, daemon));
-    let watched =
-        |daemon: &Daemon| Ok(Watched { subject: daemon.unit.into(), cgroup: below(SLICE, daemon.unit)? });
+    let watched = |daemon: &Daemon| {
+        let cgroup = below(&named(SLICE.into())?, &named(daemon.unit.into())?)?;
+        Ok(Watched { subject: daemon.unit.into(), cgroup })
+    };
     working.map(watched).collect()
 }
 
@@ -78,15 +83,16 @@ fn speaks_of_the_machines(scenario: &Scenario, daemon: &Daemon) -> bool {
 
 fn own(scenario: &Scenario, daemon: &Daemon, run: &str) -> Result<Option<PlannedDaemon>, PlanError> {
     let Some(own) = scenario.own_killer(daemon.killer) else { return Ok(None) };
-    let unit = format!("bulkhead-{run}-{}.service", daemon.killer);
+    let unit = named(format!("bulkhead-{run}-{}.service", daemon.killer))?;
+    let slice = named(SLICE.into())?;
     let start = Start {
-        slice: SLICE.into(),
-        cgroup: below(SLICE, &unit)?,
+        cgroup: below(&slice, &unit)?,
+        slice,
         properties: vec![
-            Property::new("RuntimeMaxUSec", scenario.deadline.0),
-            Property::new("MemoryMax", own.memory_max),
+            Property::span(PropertyName::RuntimeMaxSec, scenario.deadline),
+            Property::bytes(PropertyName::MemoryMax, own.memory_max),
             // As distributions ship them: the killer must be able to act when memory is gone.
-            Property::new("OOMScoreAdjust", -100_i32),
+            Property { name: PropertyName::OOMScoreAdjust, value: PropertyValue::OomScore(-100) },
         ],
         argv: own.argv.clone(),
         release: own.release,

@@ -5,9 +5,9 @@ mod command;
 use std::fmt::Write;
 
 use super::argv::filled;
-use super::{
-    Moment, Place, Plan, PlannedActor, PlannedDaemon, PlannedProtect, PlannedUnit, Release, Start, UnitKind,
-};
+use super::{Moment, Place, Plan, PlannedActor, PlannedDaemon, PlannedProtect, PlannedUnit, Start};
+use crate::property::UnitKind;
+use crate::scenario::actor::Release;
 
 /// Renders a plan.
 #[must_use]
@@ -128,7 +128,7 @@ fn write_protected(out: &mut String, protect: &PlannedProtect) -> std::fmt::Resu
     }
     writeln!(out, "\n# protected: the same processes before and after, and answers throughout")?;
     if !protect.units.is_empty() {
-        let units = protect.units.join(" ");
+        let units = protect.units.iter().map(|unit| &**unit).collect::<Vec<_>>().join(" ");
         writeln!(out, "systemctl show -p InvocationID,MainPID,NRestarts {units}")?;
     }
     for answer in &protect.answers {

@@ -152,7 +152,7 @@ mod tests {
         let text = include_str!("../../../scenarios/hard-cap-kill.toml");
         let scenario = Scenario::parse("hard-cap-kill.toml", text).expect("a scenario");
         let facts = HostFacts { memory_total: Some(2 << 30), ..HostFacts::default() };
-        let plan = crate::plan::plan(&scenario, None, &facts, "r1").expect("a plan");
+        let plan = crate::plan::plan(&scenario, &facts, "r1").expect("a plan");
         let mut head = Run { scenario: scenario.into(), twin: None, run: 1 }.head(None);
         head.plan = Some(plan);
         let result = AnswerResult::Answered { took_us: 31_400 };
@@ -207,7 +207,7 @@ mod tests {
         let scenario = Scenario::parse("throttle-band-livelock.toml", text).expect("a scenario");
         let facts = HostFacts { memory_total: Some(2 << 30), ..HostFacts::default() };
         let mut record = record(0);
-        record.head.plan = Some(crate::plan::plan(&scenario, None, &facts, "r1").expect("a plan"));
+        record.head.plan = Some(crate::plan::plan(&scenario, &facts, "r1").expect("a plan"));
         let livelock =
             |verdict| Finding { observed: "livelock: 98 %".into(), ..finding("no-livelock", verdict) };
         let words = |verdict| {

@@ -9,10 +9,11 @@ use super::clock::now_us;
 use super::recorder::Recorder;
 use super::setup::{SetupError, Site};
 use super::signals::Asked;
-use crate::cgroupfs::{CgroupDir, CgroupPath, KillSwitch};
-use crate::plan::{Plan, Release};
+use crate::cgroupfs::{CgroupDir, KillSwitch};
+use crate::plan::Plan;
 use crate::record::Event;
 use crate::record::event::{ActorStatus, Mark};
+use crate::scenario::actor::Release;
 use balloon::status::Page;
 
 /// How long a released bystander may take to begin its work. One that takes longer shows in what it measures.
@@ -38,7 +39,7 @@ impl<'a> Actors<'a> {
 
     /// The status pages by actor id, in the order of the plan.
     pub(super) fn pages(&self) -> Vec<(String, Arc<Page>)> {
-        self.actors.iter().map(|actor| (actor.planned.id.clone(), Arc::clone(&actor.page))).collect()
+        self.actors.iter().map(|actor| (actor.planned.id.to_string(), Arc::clone(&actor.page))).collect()
     }
 
     /// Releases the actors of a part of the run whose delay has passed since it began, µs.
@@ -47,7 +48,7 @@ impl<'a> Actors<'a> {
         let waiting = self.actors.iter_mut().filter(|actor| actor.planned.release == part && !actor.released);
         for actor in waiting.filter(|actor| passed >= actor.planned.delay_us) {
             actor.released = true;
-            recorder.record(Event::ActorReleased { actor: actor.planned.id.clone() });
+            recorder.record(Event::ActorReleased { actor: actor.planned.id.to_string() });
             actor.page.release();
         }
     }
@@ -67,7 +68,7 @@ impl<'a> Actors<'a> {
         for actor in self.actors.iter_mut().filter(|actor| !actor.ended) {
             if let Some(end) = actor.process.end() {
                 actor.ended = true;
-                recorder.record(Event::ActorEnded { actor: actor.planned.id.clone(), end });
+                recorder.record(Event::ActorEnded { actor: actor.planned.id.to_string(), end });
             }
         }
     }
@@ -85,7 +86,7 @@ impl<'a> Actors<'a> {
         let proc = root.join("proc");
         for actor in self.actors.iter().filter(|actor| !actor.ended && actor.process.runs()) {
             let (actor, pid, state) =
-                (actor.planned.id.clone(), actor.process.pid(), actor.process.state(&proc));
+                (actor.planned.id.to_string(), actor.process.pid(), actor.process.state(&proc));
             recorder.record(Event::ActorAlive { actor, pid, state });
         }
     }
@@ -104,7 +105,7 @@ impl<'a> Actors<'a> {
                 wakeups: page.wakeups,
                 error: Some(page.text().to_owned()).filter(|text| !text.is_empty()),
             };
-            recorder.record(Event::ActorStatus { actor: actor.planned.id.clone(), at, status });
+            recorder.record(Event::ActorStatus { actor: actor.planned.id.to_string(), at, status });
         }
     }
 
@@ -116,11 +117,10 @@ impl<'a> Actors<'a> {
 
 /// The switches of the harness's own slices, and of the cgroups outside them in which actors were seen.
 fn switches(plan: &Plan, actors: &[Actor<'_>], cgroups: &Path) -> Vec<KillSwitch> {
-    let own = std::iter::once(&plan.slice).chain(&plan.outer);
-    let own: Vec<CgroupPath> = own.filter_map(|unit| unit.cgroup.parse().ok()).collect();
+    let own = std::iter::once(&plan.slice).chain(&plan.outer).map(|unit| &unit.cgroup);
     let seen = actors.iter().filter_map(|actor| actor.cgroup.as_ref());
-    let outside = seen.filter(|path| !own.iter().any(|own| own.contains(path)));
-    own.iter()
+    let outside = seen.filter(|path| !own.clone().any(|own| own.contains(path)));
+    own.clone()
         .chain(outside)
         .filter_map(|path| CgroupDir::open(cgroups, path).ok())
         .filter_map(|cgroup| KillSwitch::open(&cgroup).ok())

@@ -197,8 +197,9 @@ fn memory_back(paths: &Paths, before: &Before, hurry: &dyn Fn() -> bool) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::property::Property;
     use crate::run::undo::Step;
-    use crate::systemd::{Error, Fake, Property};
+    use crate::systemd::{Error, Fake};
     use crate::unit_name::SHELTER;
     use rstest::rstest;
 

@@ -15,7 +15,8 @@ pub use systemd::{Refused, Systemd};
 
 use super::undo::Undo;
 use crate::plan::PlannedUnit;
-use crate::systemd::{self as manager, Property};
+use crate::property::Property;
+use crate::systemd as manager;
 
 /// What makes groups.
 pub trait Containment {
@@ -97,17 +98,18 @@ pub enum Error {
 /// # Errors
 /// When one cannot be read or is another.
 pub fn verified(unit: &PlannedUnit, cgroups: &Path) -> Result<BTreeMap<String, String>, Error> {
-    let dir = cgroups.join(unit.cgroup.trim_start_matches('/'));
+    let dir = unit.cgroup.below(cgroups);
     let mut values = BTreeMap::new();
     for (file, planned) in &unit.limits {
+        let (file, planned) = (file.name(), planned.to_string());
         let path = dir.join(file);
         let unread = |source| Error::Unread { path: path.display().to_string(), source };
         let found = fs::read_to_string(&path).map_err(unread)?.trim().to_owned();
-        if found != *planned {
-            let (group, file, planned) = (unit.unit.clone(), file.clone(), planned.clone());
+        if found != planned {
+            let (group, file) = (unit.unit.to_string(), file.to_owned());
             return Err(Error::NotHeld { group, file, found, planned });
         }
-        values.insert(file.clone(), found);
+        values.insert(file.to_owned(), found);
     }
     Ok(values)
 }

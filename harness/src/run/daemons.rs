@@ -102,7 +102,10 @@ impl Daemons {
             let group = Group { unit, slice: &start.slice, properties: &start.properties };
             match Systemd(systemd).make(&group, Inside::Program(&start.argv), undo) {
                 Ok(()) => {
-                    recorder.record(Event::UnitStarted { unit: unit.clone(), cgroup: start.cgroup.clone() });
+                    recorder.record(Event::UnitStarted {
+                        unit: unit.to_string(),
+                        cgroup: start.cgroup.to_string(),
+                    });
                     readings::unit(unit, systemd, recorder, When::Before);
                     tell(&mut self.told, unit, hearing::muted(unit, daemon.voice, systemd), recorder);
                 }
@@ -138,7 +141,7 @@ impl Daemons {
 
     fn record(&mut self, reading: Reading, recorder: &Recorder) {
         for Followed { plan: PlannedDaemon { unit, .. }, .. } in &self.followed {
-            let dropped = reading.suppressed.iter().filter(|(of, _)| of == unit);
+            let dropped = reading.suppressed.iter().filter(|(of, _)| unit.as_str() == of);
             let dropped = dropped.map(|(_, words)| format!("journald says: {words}"));
             let unread = (reading.unreadable > 0)
                 .then(|| format!("{} entries of the journal could not be understood", reading.unreadable));
@@ -147,9 +150,9 @@ impl Daemons {
         let mut lines = 0;
         for line in reading.lines {
             if let Some(Followed { daemon, plan, .. }) =
-                self.followed.iter().find(|followed| followed.plan.unit == line.unit)
+                self.followed.iter().find(|followed| followed.plan.unit.as_str() == line.unit)
             {
-                let (daemon, unit) = (daemon.killer.word().to_owned(), Some(plan.unit.clone()));
+                let (daemon, unit) = (daemon.killer.word().to_owned(), Some(plan.unit.to_string()));
                 recorder.record_at(line.at_us, Event::DaemonLine { daemon, unit, line: line.message });
                 lines += 1;
             }

@@ -8,7 +8,8 @@ use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
 
-use crate::systemd::{Property, Unit};
+use crate::property::{Property, PropertyName, PropertyValue};
+use crate::systemd::Unit;
 use crate::unit_name::run_of;
 
 /// A run, and the token by which its units are known.
@@ -46,7 +47,7 @@ impl Origin {
     #[must_use]
     pub fn signed(&self, properties: &[Property]) -> Vec<Property> {
         let mut signed = properties.to_vec();
-        signed.push(Property::new("Description", self.description()));
+        signed.push(described(self.description()));
         signed
     }
 
@@ -55,6 +56,12 @@ impl Origin {
     pub fn made(&self, unit: &Unit) -> bool {
         unit.description.as_deref() == Some(&self.description())
     }
+}
+
+/// What a unit says of itself.
+#[must_use]
+pub fn described(text: String) -> Property {
+    Property { name: PropertyName::Description, value: PropertyValue::Text(text) }
 }
 
 /// Whether a run started the unit, although its journal is gone: the name and the description speak of one run.

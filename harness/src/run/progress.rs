@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::sampler::Pulse;
-use crate::plan::{Moment, Plan, Release};
+use crate::plan::{Moment, Plan};
 use crate::record::event::Mark;
+use crate::scenario::actor::Release;
 
 /// Whoever has a run made.
 pub trait Outside {

@@ -7,7 +7,9 @@ use std::path::Path;
 
 use super::Paths;
 use super::recorder::Recorder;
+use crate::cgroupfs::CgroupPath;
 use crate::metric::Field;
+use crate::notation::id::UnitName;
 use crate::plan::{Plan, PlannedUnit};
 use crate::record::Event;
 use crate::record::event::{ActorEnd, UnitState, When};
@@ -19,8 +21,8 @@ const INHERITED: [&str; 3] = ["memory.high", "memory.max", "memory.swap.max"];
 /// Records the state of every unit that the record speaks of: those that are protected or required and the daemons that are
 /// followed, and after the stress the units of the run too.
 pub fn units(plan: &Plan, systemd: &dyn Manager, recorder: &Recorder, when: When) {
-    let mut units: Vec<&str> = plan.protect.units.iter().map(String::as_str).collect();
-    units.extend(plan.required.units.iter().map(String::as_str));
+    let mut units: Vec<&str> = plan.protect.units.iter().map(UnitName::as_str).collect();
+    units.extend(plan.required.units.iter().map(UnitName::as_str));
     let daemons = |own: bool| plan.daemons.iter().filter(move |daemon| daemon.start.is_some() == own);
     units.extend(daemons(false).map(|daemon| daemon.unit.as_str()));
     if when == When::After {
@@ -65,15 +67,11 @@ fn main_end(code: Option<i32>, status: Option<i32>) -> Option<ActorEnd> {
 pub fn inherited_limits(plan: &Plan, paths: &Paths, recorder: &Recorder) {
     let mut cgroups = BTreeSet::new();
     for watched in &plan.watched {
-        let mut path = watched.cgroup.as_str();
         // The root has no limits.
-        while !path.is_empty() && path != "/" {
-            cgroups.insert(path);
-            path = path.rsplit_once('/').map_or("", |(parent, _)| parent);
-        }
+        cgroups.extend(watched.cgroup.ancestors().filter(|cgroup| !cgroup.is_root()));
     }
-    for cgroup in cgroups {
-        limits(cgroup, cgroup, INHERITED.into_iter(), paths, recorder);
+    for cgroup in &cgroups {
+        limits(cgroup.as_str(), cgroup, INHERITED.into_iter(), paths, recorder);
     }
 }
 
@@ -81,19 +79,19 @@ pub fn inherited_limits(plan: &Plan, paths: &Paths, recorder: &Recorder) {
 pub fn own_limits(plan: &Plan, paths: &Paths, recorder: &Recorder) {
     let own = std::iter::once(&plan.slice).chain(&plan.outer).chain(&plan.cgroups);
     for PlannedUnit { name, cgroup, limits: planned, .. } in own {
-        limits(name, cgroup, planned.iter().map(|(file, _)| file.as_str()), paths, recorder);
+        limits(name, cgroup, planned.iter().map(|(file, _)| file.name()), paths, recorder);
     }
 }
 
 /// Records these files of a cgroup, unless it is gone.
 fn limits<'f>(
     name: &str,
-    cgroup: &str,
+    cgroup: &CgroupPath,
     files: impl Iterator<Item = &'f str>,
     paths: &Paths,
     recorder: &Recorder,
 ) {
-    let dir = paths.cgroups.join(cgroup.trim_start_matches('/'));
+    let dir = cgroup.below(&paths.cgroups);
     let mut values = BTreeMap::new();
     for file in files {
         match fs::read_to_string(dir.join(file)) {
@@ -172,14 +170,18 @@ mod tests {
     fn limits_are_recorded_as_they_are_now_whatever_was_planned() {
         let files = [("cgroups/w.slice/memory.max", "4096\n"), ("cgroups/w.slice/memory.high", "max\n")];
         let wanted = ["memory.max", "memory.high", "memory.swap.max"].into_iter();
-        let events = recorded(&files, |paths, recorder| limits("work", "/w.slice", wanted, paths, recorder));
+        let events = recorded(&files, |paths, recorder| {
+            limits("work", &"/w.slice".parse().expect("a path"), wanted, paths, recorder);
+        });
         assert_eq!(events, [limits_read("work", &[("memory.high", "max"), ("memory.max", "4096")])]);
     }
 
     #[test]
     fn a_cgroup_that_is_gone_has_no_limits() {
         let wanted = ["memory.max"].into_iter();
-        let events = recorded(&[], |paths, recorder| limits("work", "/w.slice", wanted, paths, recorder));
+        let events = recorded(&[], |paths, recorder| {
+            limits("work", &"/w.slice".parse().expect("a path"), wanted, paths, recorder);
+        });
         assert_eq!(events, []);
     }
 }

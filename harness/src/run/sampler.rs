@@ -15,7 +15,7 @@ use balloon::status::{Page, Snapshot};
 
 use super::clock::now_us;
 use super::recorder::Recorder;
-use crate::cgroupfs::{self, CgroupDir, CgroupPath};
+use crate::cgroupfs::{self, CgroupDir};
 use crate::metric::{self, Course, Metric, Source, SubjectKind};
 use crate::plan::claim::BoundKind;
 use crate::plan::{Plan, PlannedReached, Watched};
@@ -50,9 +50,6 @@ pub enum WatchError {
     /// A watched cgroup.
     #[error(transparent)]
     Cgroup(#[from] cgroupfs::Error),
-    /// A path that names no cgroup.
-    #[error(transparent)]
-    Path(#[from] cgroupfs::InvalidCgroupPath),
     /// A file of the host.
     #[error(transparent)]
     Host(#[from] procfs::Error),
@@ -88,8 +85,7 @@ impl Watch {
         let mut columns = Vec::new();
         let mut cgroups = Vec::new();
         for watch in watched {
-            let path: CgroupPath = watch.cgroup.parse()?;
-            cgroups.push(match CgroupDir::open(cgroup_root, &path) {
+            cgroups.push(match CgroupDir::open(cgroup_root, &watch.cgroup) {
                 Err(cgroupfs::Error::Gone { .. }) if is_a_daemons(watch) => None,
                 opened => Some(opened?),
             });
@@ -331,7 +327,7 @@ mod tests {
     fn only_a_daemon_of_the_machine_may_have_no_cgroup() {
         let root = tempfile::tempdir().expect("a temporary directory");
         let watch = |subject: &str, cgroup: &str| {
-            let watched = [Watched { subject: subject.into(), cgroup: cgroup.into() }];
+            let watched = [Watched { subject: subject.into(), cgroup: cgroup.parse().expect("a path") }];
             Watch::open(root.path(), Path::new("/"), &watched, &[])
         };
         let mut daemon = watch("systemd-oomd.service", "/system.slice/systemd-oomd.service").expect("opened");

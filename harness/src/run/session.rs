@@ -19,9 +19,10 @@ use super::signals::{self, Asked};
 use super::undo::Undo;
 use super::watchers::Watchers;
 use super::{Paths, readings};
-use crate::plan::{Moment, Plan, Release};
+use crate::plan::{Moment, Plan};
 use crate::record::Event;
 use crate::record::event::{EndReason, Mark, When};
+use crate::scenario::actor::Release;
 use crate::systemd::Manager;
 
 /// How long witnesses get to speak after the stress: memory.events notifications are coalesced for 10 ms, PID 1 reads

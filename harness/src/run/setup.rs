@@ -18,8 +18,10 @@ use super::undo::{Step, Undo};
 use super::{Paths, text};
 use crate::cgroupfs::{self, CgroupPath};
 use crate::plan::argv::filled;
-use crate::plan::{Plan, PlannedActor, PlannedUnit, UnitKind};
+use crate::plan::{Plan, PlannedActor, PlannedUnit};
+use crate::property::UnitKind;
 use crate::record::Event;
+use crate::scenario::actor::Kind;
 use crate::systemd::{self, Manager};
 use balloon::status::{Page, Phase};
 
@@ -137,7 +139,8 @@ impl<'a> Site<'a> {
     /// Reads the limits of a group back from the kernel.
     pub(super) fn verify_limits(&self, unit: &PlannedUnit) -> Result<(), SetupError> {
         let values = containment::verified(unit, &self.paths.cgroups)?;
-        self.recorder.record(Event::UnitStarted { unit: unit.unit.clone(), cgroup: unit.cgroup.clone() });
+        self.recorder
+            .record(Event::UnitStarted { unit: unit.unit.to_string(), cgroup: unit.cgroup.to_string() });
         self.recorder.record(Event::LimitsRead { cgroup: unit.name.clone(), values });
         Ok(())
     }
@@ -156,7 +159,7 @@ impl<'a> Site<'a> {
     fn prepare(&mut self, actor: &PlannedActor) -> Result<Arc<Page>, SetupError> {
         self.go_on()?;
         let page = Page::create(&self.status_path(&actor.id))
-            .map_err(|source| SetupError::Page { actor: actor.id.clone(), source })?;
+            .map_err(|source| SetupError::Page { actor: actor.id.to_string(), source })?;
         if actor.file.is_some() || actor.cold_text {
             self.make_data(actor)?;
         }
@@ -179,7 +182,7 @@ impl<'a> Site<'a> {
             fs::create_dir_all(&dir).map_err(io_error(dir.display().to_string()))?;
         }
         // Balloons and writers make their file themselves, and take none that is there already.
-        if let (Some(bytes), "reader") = (actor.file, actor.kind.as_str()) {
+        if let (Some(bytes), Kind::Reader) = (actor.file, actor.kind) {
             let path = dir.join(format!("{}.data", actor.id));
             let written = text::cold_file(&path, bytes, &|| self.asked.to_end().is_none());
             self.go_on()?;
@@ -199,7 +202,7 @@ impl<'a> Site<'a> {
     /// The command line with the run's directories filled in.
     pub(super) fn arguments(&self, actor: &PlannedActor) -> Vec<String> {
         let status = self.status_path(&actor.id).display().to_string();
-        let data = self.data_dir().join(&actor.id).display().to_string();
+        let data = self.data_dir().join(actor.id.as_str()).display().to_string();
         filled(&actor.argv[1..], &status, &data)
     }
 
@@ -212,7 +215,7 @@ impl<'a> Site<'a> {
         loop {
             self.go_on()?;
             let cgroup = cgroupfs::cgroup_of(&proc, pid)
-                .map_err(|source| SetupError::Cgroup { unit: planned.unit.clone(), source })?;
+                .map_err(|source| SetupError::Cgroup { unit: planned.unit.to_string(), source })?;
             let adj = number(&own.join("oom_score_adj"))?;
             let waits = actor.page.snapshot().phase() == Some(Phase::Waiting);
             if planned.cgroup.allows(&cgroup) && adj == planned.oom_score_adj && waits {
@@ -222,7 +225,7 @@ impl<'a> Site<'a> {
                     return Err(SetupError::NotAsPlanned(format!("{} ended while it waited", planned.id)));
                 }
                 self.recorder.record(Event::ActorPlaced {
-                    actor: planned.id.clone(),
+                    actor: planned.id.to_string(),
                     pid,
                     cgroup: cgroup.to_string(),
                     oom_score_adj: adj,

@@ -7,10 +7,11 @@ use std::path::Path;
 use nix::sys::mman::{MlockAllFlags, mlockall};
 
 use super::containment::down::{Stopped, stop_if_empty, stop_unit};
-use super::origin::Origin;
+use super::origin::{Origin, described};
 use super::recorder::chain;
 use crate::cgroupfs;
-use crate::systemd::{Manager, Property, Unit};
+use crate::property::{Property, PropertyName};
+use crate::systemd::{Manager, Unit};
 use crate::unit_name::{PARENT, SHELTER, shelter_scope};
 
 /// The description of the two slices: they are shared by runs that follow one another, and carry no run's token.
@@ -38,8 +39,8 @@ pub fn take(systemd: &dyn Manager, origin: &Origin) -> Vec<String> {
 
 /// Puts a process into a scope with reserved memory.
 fn reserve(systemd: &dyn Manager, origin: &Origin, pid: u32) -> Result<(), String> {
-    let reserve = [Property::new("MemoryMin", RESERVED)];
-    let described = [reserve[0].clone(), Property::new("Description", DESCRIPTION)];
+    let reserve = [Property::bytes(PropertyName::MemoryMin, RESERVED)];
+    let described = [reserve[0].clone(), described(DESCRIPTION.to_owned())];
     // Protection on a leaf is void unless every ancestor grants it.
     for slice in [PARENT, SHELTER] {
         let say = |error| format!("{slice} is not reserved: {}", chain(&error));
@@ -105,7 +106,7 @@ pub fn stop_slices(systemd: &dyn Manager, cgroups: &Path) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::systemd::{Fake, PropertyValue};
+    use crate::systemd::{Fake, Value};
 
     fn origin(run: &str) -> Origin {
         Origin::draw(run).expect("drawn")
@@ -121,14 +122,14 @@ mod tests {
         assert_eq!(scope.slice.as_deref(), Some(SHELTER));
         for unit in [PARENT, SHELTER, "bulkhead-harness-r2.scope"] {
             let reserved = systemd.property(unit, "MemoryMin").expect("read");
-            assert_eq!(reserved, Some(PropertyValue::U64(RESERVED)), "{unit}");
+            assert_eq!(reserved, Some(Value::U64(RESERVED)), "{unit}");
         }
     }
 
     #[test]
     fn a_slice_of_that_name_that_bulkhead_did_not_make_is_neither_changed_nor_stopped() {
         let systemd = Fake::new(257);
-        systemd.start_slice(PARENT, &[Property::new("MemoryMax", 1u64 << 30)]).expect("started");
+        systemd.start_slice(PARENT, &[Property::bytes(PropertyName::MemoryMax, 1 << 30)]).expect("started");
         let before = systemd.calls();
         let error = reserve(&systemd, &origin("r1"), 7).expect_err("refused");
         assert!(error.contains("bulkhead did not make it"), "{error}");

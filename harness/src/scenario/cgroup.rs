@@ -8,10 +8,10 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::property::{Property, PropertyName, UnitKind};
 use crate::notation::Malformed;
 use crate::notation::id::{Id, UnitName};
 use crate::notation::limit::Limit;
+use crate::property::{Property, PropertyName, UnitKind};
 use crate::reading::{FromTable, Scalar, Table, table_schema, value};
 
 /// A declared cgroup.

@@ -19,7 +19,7 @@ mod family;
 mod kill;
 mod livelock;
 
-pub use bound::{Bound, BoundKind, BoundValue, MetricClaim, Phase, Quantity, Reached};
+pub use bound::{Bound, BoundKind, BoundValue, MetricClaim, Phase, Quantity, Reached, ShareOfPhase};
 pub use daemon::{EarlyoomClaim, OomdClaim, Trigger};
 pub use family::Family;
 pub use kill::{Kill, KillAt};

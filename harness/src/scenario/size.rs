@@ -9,13 +9,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
-use super::property::{PropertyName, ValueKind};
 use crate::notation::Malformed;
 use crate::notation::bytes::Bytes;
 use crate::notation::id::Id;
 use crate::notation::limit::Limit;
 use crate::notation::percent::Percent;
 use crate::notation::suggest::nearest;
+use crate::property::{PropertyName, ValueKind};
 use crate::reading::rule::MALFORMED_VALUE;
 use crate::reading::{
     FromTable, Node, Reader, Scalar, Table, Value, read_scalar, read_table, table_schema, value,

@@ -130,10 +130,7 @@ fn words_are_stored_as_they_are_written() {
     same::<crate::notation::signal::Signal>();
     same::<expectation::Phase>();
     same::<expectation::BoundKind>();
-    same::<property::UnitKind>();
-    same::<property::OomPolicy>();
-    same::<property::ManagedOom>();
-    same::<property::Preference>();
+    same::<crate::property::UnitKind>();
 }
 
 proptest! {

@@ -8,11 +8,12 @@ use zbus::{OwnedObjectPath, OwnedVariant, Variant, block_on};
 
 use super::jobs::{End, Jobs};
 use super::manager::{Error, Manager};
-use super::property::{Property, PropertyValue};
+use super::property::{Value, sent};
 use super::proxy::{PropertiesProxy, SystemdProxy};
 use super::renew::{Renewed, is_lost, lost, within};
 use super::unit::NOT_FOUND;
 use super::unit::{Unit, UnitStatus};
+use crate::property::Property;
 
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
@@ -101,14 +102,14 @@ impl Link {
         Ok(unit(name, &properties))
     }
 
-    async fn property(&self, unit: &str, property: &str) -> zbus::Result<Option<PropertyValue>> {
+    async fn property(&self, unit: &str, property: &str) -> zbus::Result<Option<Value>> {
         let object = self.object(unit).await?;
         if text(&object.get(UNIT, "LoadState").await?).as_deref() == Some(NOT_FOUND) {
             return Ok(None);
         }
         for interface in [Some(UNIT.to_owned()), interface(unit)].into_iter().flatten() {
             match object.get(&interface, property).await {
-                Ok(value) => return Ok(Some(PropertyValue::from_variant(&value))),
+                Ok(value) => return Ok(Some(Value::from_variant(&value))),
                 Err(zbus::Error::FDO(error)) if matches!(*error, zbus::fdo::Error::UnknownProperty(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -210,6 +211,11 @@ fn failed(action: String, source: zbus::Error) -> Error {
     if is_lost(&source) { Error::Lost { action, source } } else { Error::Refused { action, source } }
 }
 
+/// Borrowed, as the calls take them.
+fn pairs(sent: &[(String, Value)]) -> Vec<(&str, Variant<'_>)> {
+    sent.iter().map(|(name, value)| (name.as_str(), value.to_variant())).collect()
+}
+
 impl Manager for Bus {
     fn version(&self) -> Result<u32, Error> {
         let text = self.call(|| "tell its version".to_owned(), |link| block_on(link.systemd.version()))?;
@@ -220,7 +226,8 @@ impl Manager for Bus {
     }
 
     fn start_slice(&self, name: &str, properties: &[Property]) -> Result<(), Error> {
-        let pairs: Vec<_> = properties.iter().map(Property::pair).collect();
+        let sent: Vec<_> = properties.iter().map(sent).collect();
+        let pairs = pairs(&sent);
         self.transient(name, &pairs)
     }
 
@@ -231,7 +238,8 @@ impl Manager for Bus {
         pids: &[u32],
         properties: &[Property],
     ) -> Result<(), Error> {
-        let mut pairs: Vec<_> = properties.iter().map(Property::pair).collect();
+        let sent: Vec<_> = properties.iter().map(sent).collect();
+        let mut pairs = pairs(&sent);
         pairs.push(("Slice", Variant::from(slice)));
         pairs.push(("PIDs", Variant::from(pids.to_vec())));
         self.transient(name, &pairs)
@@ -246,7 +254,8 @@ impl Manager for Bus {
         properties: &[Property],
     ) -> Result<(), Error> {
         let path = argv.first().cloned().unwrap_or_default();
-        let mut pairs: Vec<_> = properties.iter().map(Property::pair).collect();
+        let sent: Vec<_> = properties.iter().map(sent).collect();
+        let mut pairs = pairs(&sent);
         pairs.push(("Slice", Variant::from(slice)));
         pairs.push(("Type", Variant::from("exec")));
         pairs.push(("Environment", Variant::from(env.to_vec())));
@@ -280,7 +289,8 @@ impl Manager for Bus {
     }
 
     fn set_properties(&self, name: &str, properties: &[Property]) -> Result<(), Error> {
-        let pairs: Vec<_> = properties.iter().map(Property::pair).collect();
+        let sent: Vec<_> = properties.iter().map(sent).collect();
+        let pairs = pairs(&sent);
         let set = |link: &Link| block_on(link.systemd.set_unit_properties(name, true, &pairs));
         self.call(|| format!("change {name}"), set)
     }
@@ -299,7 +309,7 @@ impl Manager for Bus {
         self.call(|| format!("show {name}"), |link| block_on(link.unit(name)))
     }
 
-    fn property(&self, unit: &str, property: &str) -> Result<Option<PropertyValue>, Error> {
+    fn property(&self, unit: &str, property: &str) -> Result<Option<Value>, Error> {
         let action = || format!("show {property} of {unit}");
         self.call(action, |link| block_on(link.property(unit, property)))
     }
@@ -312,18 +322,18 @@ fn interface(name: &str) -> Option<String> {
 }
 
 fn text(value: &OwnedVariant) -> Option<String> {
-    PropertyValue::from_variant(value).as_str().map(str::to_owned)
+    Value::from_variant(value).as_str().map(str::to_owned)
 }
 
 /// Facts from properties; none but the load state when the unit does not exist.
 fn unit(name: &str, properties: &HashMap<String, OwnedVariant>) -> Unit {
-    let value = |property: &str| properties.get(property).map(|value| PropertyValue::from_variant(value));
+    let value = |property: &str| properties.get(property).map(|value| Value::from_variant(value));
     let string = |property: &str| properties.get(property).and_then(text).filter(|text| !text.is_empty());
     let signed = |property: &str| {
-        if let Some(PropertyValue::I32(number)) = value(property) { Some(number) } else { None }
+        if let Some(Value::I32(number)) = value(property) { Some(number) } else { None }
     };
     let unsigned = |property: &str| {
-        if let Some(PropertyValue::U32(number)) = value(property) { Some(number) } else { None }
+        if let Some(Value::U32(number)) = value(property) { Some(number) } else { None }
     };
     let load_state = string("LoadState").unwrap_or_else(|| NOT_FOUND.to_owned());
     if load_state == NOT_FOUND {
@@ -337,7 +347,7 @@ fn unit(name: &str, properties: &HashMap<String, OwnedVariant>) -> Unit {
         sub_state: string("SubState"),
         result: string("Result"),
         invocation_id: match value("InvocationID") {
-            Some(PropertyValue::Bytes(bytes)) if !bytes.is_empty() => {
+            Some(Value::Bytes(bytes)) if !bytes.is_empty() => {
                 Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
             }
             _ => None,
@@ -351,7 +361,7 @@ fn unit(name: &str, properties: &HashMap<String, OwnedVariant>) -> Unit {
         oom_policy: string("OOMPolicy"),
         description: string("Description"),
         fragment_path: string("FragmentPath"),
-        transient: value("Transient") == Some(PropertyValue::Bool(true)),
+        transient: value("Transient") == Some(Value::Bool(true)),
     }
 }
 

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::manager::{Error, Manager};
-use super::property::{Property, PropertyValue};
+use super::property::{Value, sent};
 use super::unit::{Unit, UnitStatus};
+use crate::property::{Property, PropertyValue};
 use crate::unit_name::{slice_cgroup, slices_above};
 
 /// A call that changed something, in order.
@@ -58,7 +59,7 @@ pub struct Fake {
 #[derive(Debug, Default)]
 struct State {
     calls: Vec<Call>,
-    units: BTreeMap<String, (Unit, BTreeMap<String, PropertyValue>)>,
+    units: BTreeMap<String, (Unit, BTreeMap<String, Value>)>,
     /// Unit, and the error that the next call about it meets.
     failures: VecDeque<(String, Error)>,
     next_pid: u32,
@@ -87,6 +88,13 @@ impl Fake {
     /// Lets the next service that is started have this main process.
     pub fn next_main_pid(&self, pid: u32) {
         self.state().next_pid = pid;
+    }
+
+    /// Gives a property of a unit a value, whoever set it.
+    pub fn says(&self, name: &str, property: &str, value: Value) {
+        if let Some((_, properties)) = self.state().units.get_mut(name) {
+            properties.insert(property.to_owned(), value);
+        }
     }
 
     /// Removes a unit, as if it had ended and been forgotten.
@@ -158,24 +166,22 @@ impl State {
             transient: true,
             ..Unit::default()
         };
-        let properties =
-            properties.iter().map(|property| (property.name.clone(), property.value.clone())).collect();
+        let properties = properties.iter().map(sent).collect();
         Ok(&mut self.units.entry(name.to_owned()).or_insert((unit, properties)).0)
     }
 
-    fn known(
-        &mut self,
-        action: &str,
-        name: &str,
-    ) -> Result<&mut (Unit, BTreeMap<String, PropertyValue>), Error> {
+    fn known(&mut self, action: &str, name: &str) -> Result<&mut (Unit, BTreeMap<String, Value>), Error> {
         self.units.get_mut(name).ok_or_else(|| refused(action, name, &format!("Unit {name} not loaded.")))
     }
 }
 
 /// systemd's `Description=`: the unit's name unless somebody gave another.
 fn described(name: &str, properties: &[Property]) -> String {
-    let given = properties.iter().find(|property| property.name == "Description");
-    given.and_then(|property| property.value.as_str()).unwrap_or(name).to_owned()
+    let given = properties.iter().find_map(|property| match &property.value {
+        PropertyValue::Text(text) => Some(text),
+        _ => None,
+    });
+    given.map_or_else(|| name.to_owned(), Clone::clone)
 }
 
 fn refused(action: &str, name: &str, why: &str) -> Error {
@@ -258,7 +264,7 @@ impl Manager for Fake {
     fn set_properties(&self, name: &str, properties: &[Property]) -> Result<(), Error> {
         let mut state = self.record(Call::SetProperties(name.to_owned(), properties.to_vec()))?;
         let known = &mut state.known("change", name)?.1;
-        known.extend(properties.iter().map(|property| (property.name.clone(), property.value.clone())));
+        known.extend(properties.iter().map(sent));
         Ok(())
     }
 
@@ -279,7 +285,7 @@ impl Manager for Fake {
         Ok(self.state().units.get(name).map_or_else(|| Unit::absent(name), |(unit, _)| unit.clone()))
     }
 
-    fn property(&self, unit: &str, property: &str) -> Result<Option<PropertyValue>, Error> {
+    fn property(&self, unit: &str, property: &str) -> Result<Option<Value>, Error> {
         Ok(self.state().units.get(unit).and_then(|(_, properties)| properties.get(property).cloned()))
     }
 }
@@ -287,17 +293,18 @@ impl Manager for Fake {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::property::PropertyName;
 
     #[test]
     fn a_started_scope_stands_below_its_slice_until_it_is_stopped() {
         let fake = Fake::new(257);
-        let limit = [Property::new("MemoryMax", 4096u64)];
+        let limit = [Property::bytes(PropertyName::MemoryMax, 4096)];
         fake.start_slice("a-b.slice", &[]).expect("started");
         fake.start_scope("x.scope", "a-b.slice", &[7], &limit).expect("started");
         let unit = fake.unit("x.scope").expect("known");
         assert!(unit.is_active());
         assert_eq!(unit.control_group.map(String::from).as_deref(), Some("/a.slice/a-b.slice/x.scope"));
-        assert_eq!(fake.property("x.scope", "MemoryMax").expect("read"), Some(PropertyValue::U64(4096)));
+        assert_eq!(fake.property("x.scope", "MemoryMax").expect("read"), Some(Value::U64(4096)));
         assert!(fake.start_scope("x.scope", "a-b.slice", &[8], &[]).is_err(), "the name is in use");
         fake.stop("x.scope").expect("stopped");
         assert!(!fake.unit("x.scope").expect("known").exists());

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::property::{Property, PropertyValue};
+use super::property::Value;
 use super::unit::{Unit, UnitStatus};
+use crate::property::Property;
 
 /// What the run stage needs of systemd. All methods may be called from several threads at once.
 pub trait Manager: Send + Sync {
@@ -98,7 +99,7 @@ pub trait Manager: Send + Sync {
     ///
     /// # Errors
     /// When systemd does not answer.
-    fn property(&self, unit: &str, property: &str) -> Result<Option<PropertyValue>, Error>;
+    fn property(&self, unit: &str, property: &str) -> Result<Option<Value>, Error>;
 }
 
 /// Why systemd did not do what it was asked.

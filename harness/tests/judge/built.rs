@@ -111,7 +111,7 @@ impl Run {
             None => (*case.scenario).clone(),
             Some(id) => case.scenario.twin(id).expect("the twin"),
         };
-        head.plan = Some(plan(&run, twin, &facts, "r1").expect("a plan"));
+        head.plan = Some(plan(&run, &facts, "r1").expect("a plan"));
         head.host = Some(facts);
         let record = Record { head, events: Vec::new(), samples: Samples::default(), damage: Vec::new() };
         let mut run = Self { record };
@@ -160,7 +160,11 @@ impl Run {
         let read: Vec<Event> = units
             .map(|unit| Event::LimitsRead {
                 cgroup: unit.name.clone(),
-                values: unit.limits.iter().cloned().collect(),
+                values: unit
+                    .limits
+                    .iter()
+                    .map(|(file, limit)| (file.name().to_owned(), limit.to_string()))
+                    .collect(),
             })
             .collect();
         for event in read {
@@ -192,7 +196,7 @@ impl Run {
 
     /// The cgroup whose limit the hog hits.
     pub(crate) fn work(&self) -> String {
-        self.plan().cgroups[0].cgroup.clone()
+        self.plan().cgroups[0].cgroup.to_string()
     }
 
     pub(crate) fn plan_mut(&mut self) -> &mut harness::plan::Plan {
@@ -225,7 +229,7 @@ impl Run {
         let unit = self.plan().actors[0].unit.clone();
         self.drop(|event| match event {
             Event::ActorEnded { .. } => true,
-            Event::Unit { unit: of, .. } => *of == unit,
+            Event::Unit { unit: of, .. } => unit.as_str() == of,
             _ => false,
         });
         match end {
@@ -296,7 +300,7 @@ impl Run {
 
     /// The machine runs this killer.
     pub(crate) fn follows(&mut self, killer: Killer) {
-        let unit = harness::killer::daemon(killer).expect("a daemon").unit.to_owned();
+        let unit = harness::killer::daemon(killer).expect("a daemon").unit.parse().expect("a unit");
         self.plan_mut().daemons.push(PlannedDaemon { killer, unit, start: None });
     }
 

@@ -146,7 +146,7 @@ fn a_required_unit_must_be_up_before_and_after(
 ) {
     let mut run = Run::claiming(KILLED);
     run.record.head.minor = minor;
-    run.plan_mut().required.units = vec!["dbus.service".into()];
+    run.plan_mut().required.units = vec!["dbus.service".parse().expect("a unit")];
     run.unit("dbus.service", When::Before, before);
     run.unit("dbus.service", When::After, after);
     let words = words.map(|words| format!("dbus.service {words}, required is active"));

@@ -57,7 +57,7 @@ fn oomd_is_a_backstop_only_where_its_own_dump_says_so(#[case] dumps: Vec<String>
 
 /// The unit of the scenario's own earlyoom.
 fn own_earlyoom(run: &Run) -> String {
-    run.plan().daemons.iter().find(|daemon| daemon.start.is_some()).expect("an earlyoom").unit.clone()
+    run.plan().daemons.iter().find(|daemon| daemon.start.is_some()).expect("an earlyoom").unit.to_string()
 }
 
 fn chose(signal: &str, pid: u32) -> String {
@@ -231,7 +231,7 @@ fn only_the_earlyoom_that_is_meant_is_asked(#[case] own: bool, #[case] unit: &st
     let unit = unit.replace("OWN", &own_earlyoom(&run));
     if !own {
         for daemon in &mut run.plan_mut().daemons {
-            (daemon.unit, daemon.start) = ("earlyoom.service".into(), None);
+            (daemon.unit, daemon.start) = ("earlyoom.service".parse().expect("a unit"), None);
         }
     }
     run.add(5_900_000, Event::DaemonLogRead { lines: 1 });

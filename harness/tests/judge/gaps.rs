@@ -3,6 +3,7 @@
 use balloon::status::{BUCKETS, bound, bucket};
 use harness::record::Event;
 use harness::record::event::{ActorEnd, Mark};
+use harness::scenario::actor::Kind;
 use reports::outcome::Verdict::{self, Inconclusive, Pass};
 use rstest::rstest;
 
@@ -141,19 +142,19 @@ fn counted(during: &str, beats: u64) -> Run {
 }
 
 #[rstest]
-#[case::half_of_them("heartbeat", 75, Pass, "")]
-#[case::fewer("heartbeat", 74, Inconclusive, "only 74 of 150 beats due were counted in the stress")]
-#[case::none("heartbeat", 0, Inconclusive, "only 0 of 150 beats due were counted in the stress")]
-#[case::ten_where_none_is_due("server", 10, Pass, "")]
-#[case::nine_where_none_is_due("server", 9, Inconclusive, "only 9 gaps were counted in the stress")]
+#[case::half_of_them(Kind::Heartbeat, 75, Pass, "")]
+#[case::fewer(Kind::Heartbeat, 74, Inconclusive, "only 74 of 150 beats due were counted in the stress")]
+#[case::none(Kind::Heartbeat, 0, Inconclusive, "only 0 of 150 beats due were counted in the stress")]
+#[case::ten_where_none_is_due(Kind::TcpServer, 10, Pass, "")]
+#[case::nine_where_none_is_due(Kind::TcpServer, 9, Inconclusive, "only 9 gaps were counted in the stress")]
 fn a_quantile_needs_half_of_the_beats_that_are_due_and_ten(
-    #[case] kind: &str,
+    #[case] kind: Kind,
     #[case] beats: u64,
     #[case] verdict: Verdict,
     #[case] words: &str,
 ) {
     let mut run = counted("stress", beats);
-    kind.clone_into(&mut run.plan_mut().actors[1].kind);
+    run.plan_mut().actors[1].kind = kind;
     let (seen, _, said) = judged(run);
     assert_eq!(seen, verdict, "{said}");
     assert!(verdict == Pass || said.contains(words), "{said}");
@@ -219,7 +220,7 @@ fn a_quantile_is_of_what_was_counted_in_its_part(#[case] during: &str, #[case] h
 )]
 #[case::it_woke_once(|run: &mut Run| sleeps(run, |at| at > 5_500_000), None)]
 #[case::it_has_no_beat(|run: &mut Run| {
-    run.plan_mut().actors[1].kind = "server".into();
+    run.plan_mut().actors[1].kind = Kind::TcpServer;
     sleeps(run, |at| at > 5_000_000);
 }, None)]
 #[case::ten_beats_were_due(|run: &mut Run| { holds_from(run, 5_800_000); sleeps(run, |at| at > 5_500_000); }, Some("canary did not wake once in the hold"))]

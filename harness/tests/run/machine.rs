@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use harness::cgroupfs::LimitFile;
+use harness::notation::Bytes;
+use harness::property::Property;
 use harness::run::{Paths, shelter};
-use harness::systemd::{Call, Error, Fake, Manager, Property, PropertyValue, Unit, UnitStatus};
+use harness::systemd::{Call, Error, Fake, Manager, Unit, UnitStatus, Value};
 use harness::unit_name::slice_cgroup;
 
 pub(crate) struct Machine {
@@ -77,8 +80,9 @@ impl Manager for Machine {
         self.systemd.start_slice(name, properties)?;
         let cgroup = self.cgroup(name);
         fs::create_dir_all(&cgroup).expect("made");
-        let limit = properties.iter().find(|property| property.name == "MemoryMax");
-        let limit = limit.and_then(|limit| limit.value.as_u64()).map(|bytes| (bytes & !0xfff).to_string());
+        let held = properties.iter().filter_map(|property| property.held(Bytes(1 << 30)));
+        let limit =
+            held.into_iter().find(|(file, _)| *file == LimitFile::Max).map(|(_, limit)| limit.to_string());
         let limit = self.memory_max.map(str::to_owned).or(limit).unwrap_or_else(|| "max".into());
         fs::write(cgroup.join("memory.max"), limit).expect("written");
         Ok(())
@@ -137,7 +141,7 @@ impl Manager for Machine {
         self.systemd.unit(name)
     }
 
-    fn property(&self, unit: &str, property: &str) -> Result<Option<PropertyValue>, Error> {
+    fn property(&self, unit: &str, property: &str) -> Result<Option<Value>, Error> {
         self.systemd.property(unit, property)
     }
 }

@@ -57,7 +57,7 @@ fn a_plan() -> Plan {
         killers: [(Killer::SystemdOomd, false), (Killer::Earlyoom, false)].into(),
         ..HostFacts::default()
     };
-    let mut plan = plan(&scenario, None, &facts, "r00000000").expect("a plan");
+    let mut plan = plan(&scenario, &facts, "r00000000").expect("a plan");
     plan.actors.clear();
     (plan.baseline_us, plan.observe_us) = (1, 100_000);
     plan
@@ -142,7 +142,7 @@ fn a_unit_that_exists_is_not_the_runs_to_use_or_to_stop() {
     let machine = Machine::new();
     machine.start_slice(THEIRS, &[]).expect("somebody else's");
     let mut plan = a_plan();
-    plan.cgroups[0].unit = THEIRS.into();
+    plan.cgroups[0].unit = THEIRS.parse().expect("a unit");
     let (end, events) = run_on(&machine, &plan, &mut |_| {});
     let EndReason::SetupFailed { reason } = end else { panic!("{end:?}") };
     assert!(reason.contains(THEIRS), "{reason}");

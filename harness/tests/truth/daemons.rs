@@ -134,7 +134,7 @@ pub(crate) const TABLE: &[Lie] = &[
     }),
     lie("an earlyoom that only would have killed", LIVE, NOT_PASS, |tale| {
         let own = tale.plan().daemons.iter().find(|daemon| daemon.start.is_some());
-        let unit = own.map(|own| own.unit.clone());
+        let unit = own.map(|own| own.unit.to_string());
         let line = "dryrun mode enabled, will not kill anything".to_owned();
         tale.add(tale.mark(Mark::Baseline), Event::DaemonLine { daemon: "earlyoom".into(), unit, line });
     }),

@@ -37,13 +37,13 @@ impl Tale {
     }
 
     pub(crate) fn unit_of(&self, id: &str) -> String {
-        self.plan().actors.iter().find(|actor| actor.id == id).expect("an actor").unit.clone()
+        self.plan().actors.iter().find(|actor| actor.id == id).expect("an actor").unit.to_string()
     }
 
     /// The path of a sampled cgroup.
     pub(crate) fn path(&self, subject: &str) -> String {
         let mut watched = self.plan().watched.iter();
-        watched.find(|watched| watched.subject == subject).expect("a watched cgroup").cgroup.clone()
+        watched.find(|watched| watched.subject == subject).expect("a watched cgroup").cgroup.to_string()
     }
 
     pub(crate) fn plan(&self) -> &harness::plan::Plan {
@@ -56,7 +56,7 @@ impl Tale {
 
     /// The machine runs this killer, too.
     pub(crate) fn follows(&mut self, killer: Killer) {
-        let unit = harness::killer::daemon(killer).expect("a daemon").unit.to_owned();
+        let unit = harness::killer::daemon(killer).expect("a daemon").unit.parse().expect("a unit");
         self.plan_mut().daemons.push(PlannedDaemon { killer, unit, start: None });
     }
 

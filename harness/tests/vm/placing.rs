@@ -44,10 +44,10 @@ fn an_actor_is_in_its_cgroup_before_it_takes_a_byte() {
     let plan = judged.record.head.plan.as_ref().expect("a plan");
     for actor in &plan.actors {
         let placed = judged.position(|event| {
-            matches!(event, Event::ActorPlaced { actor: id, cgroup, .. } if *id == actor.id && *cgroup == actor.cgroup.path().as_str())
+            matches!(event, Event::ActorPlaced { actor: id, cgroup, .. } if actor.id == id.as_str() && *cgroup == actor.cgroup.path().as_str())
         });
-        let released =
-            judged.position(|event| matches!(event, Event::ActorReleased { actor: id } if *id == actor.id));
+        let released = judged
+            .position(|event| matches!(event, Event::ActorReleased { actor: id } if actor.id == id.as_str()));
         assert!(placed < released, "{}", actor.id);
     }
     let hog = plan.actors.iter().find(|actor| actor.id == "hog").expect("the hog");

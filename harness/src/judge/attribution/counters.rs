@@ -3,7 +3,8 @@
 use reports::outcome::Killer;
 
 use super::testimony::{Ended, Testimony, not_the_kernel};
-use crate::judge::cgroup::{cgroup_path, is_below};
+use crate::cgroupfs::is_below;
+use crate::judge::cgroup::cgroup_path;
 use crate::judge::death::deaths;
 use crate::judge::view::{KernelLog, View};
 use crate::plan::PlannedActor;
@@ -133,7 +134,7 @@ fn oom_below(view: &View<'_>, name: &str) -> Option<u64> {
 
 /// Whether a cgroup above the actor that is not sampled has a limit of its own.
 fn limited_above(view: &View<'_>, actor: &PlannedActor) -> bool {
-    let sampled = |path: &str| view.plan.watched.iter().any(|watched| watched.cgroup == path);
+    let sampled = |path: &str| view.plan.watched.iter().any(|watched| watched.cgroup.as_str() == path);
     let finite = |limit: Option<&String>| limit.is_some_and(|limit| limit != "max");
     let Some(cgroup) = view.cgroup(&actor.id) else { return false };
     view.limits()

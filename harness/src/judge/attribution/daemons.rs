@@ -1,7 +1,7 @@
 //! What a killer in user space says of an actor's end, and what it means when it says nothing.
 
 use super::testimony::{Ended, Testimony};
-use crate::judge::cgroup::is_below;
+use crate::cgroupfs::is_below;
 use crate::judge::view::View;
 use crate::killer::{Daemon, Says};
 use crate::notation::signal::Signal;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::deadline;
 use crate::killer::Voice;
 use crate::run::recorder::chain;
-use crate::systemd::{Manager, PropertyValue};
+use crate::systemd::{Manager, Value};
 
 /// How long systemctl may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -49,23 +49,23 @@ pub(super) fn muted(unit: &str, voice: Voice, systemd: &dyn Manager) -> Vec<Stri
 }
 
 /// Whether a setting mutes.
-fn mutes(setting: &str, value: &PropertyValue, voice: Voice) -> Option<String> {
+fn mutes(setting: &str, value: &Value, voice: Voice) -> Option<String> {
     let muted = match (setting, value) {
         // -1: not set.
-        ("LogLevelMax", PropertyValue::I32(level)) => (0..least(voice)).contains(level),
-        ("LogNamespace", PropertyValue::Str(namespace)) => !namespace.is_empty(),
+        ("LogLevelMax", Value::I32(level)) => (0..least(voice)).contains(level),
+        ("LogNamespace", Value::Str(namespace)) => !namespace.is_empty(),
         ("LogRateLimitBurst", value) => {
             value.as_u64().is_some_and(|burst| (1..FEWEST_LINES).contains(&burst))
         }
-        ("LogFilterPatterns", PropertyValue::Other(patterns)) => patterns.contains('"'),
-        ("StandardOutput" | "StandardError", PropertyValue::Str(to)) => {
+        ("LogFilterPatterns", Value::Other(patterns)) => patterns.contains('"'),
+        ("StandardOutput" | "StandardError", Value::Str(to)) => {
             voice == Voice::Streams && !(to.starts_with("journal") || to == "inherit")
         }
         _ => false,
     };
     let value = match value {
-        PropertyValue::I32(number) => number.to_string(),
-        PropertyValue::Str(text) | PropertyValue::Other(text) => text.clone(),
+        Value::I32(number) => number.to_string(),
+        Value::Str(text) | Value::Other(text) => text.clone(),
         other => other.as_u64().map_or_else(|| format!("{other:?}"), |number| number.to_string()),
     };
     muted.then(|| format!("{setting}={value}"))
@@ -102,39 +102,37 @@ fn arrives(target: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::systemd::{Fake, Property};
+    use crate::systemd::Fake;
     use rstest::rstest;
 
     #[rstest]
-    #[case::silenced("LogLevelMax", 3_i32.into(), Some("LogLevelMax=3"))]
-    #[case::one_below_its_lines("LogLevelMax", 5_i32.into(), Some("LogLevelMax=5"))]
-    #[case::loud_enough("LogLevelMax", 6_i32.into(), None)]
-    #[case::no_level("LogLevelMax", (-1_i32).into(), None)]
-    #[case::elsewhere("LogNamespace", "quiet".into(), Some("LogNamespace=quiet"))]
-    #[case::in_the_one_journal("LogNamespace", "".into(), None)]
-    #[case::throttled("LogRateLimitBurst", 1_u32.into(), Some("LogRateLimitBurst=1"))]
-    #[case::journalds_own_limit("LogRateLimitBurst", 0_u32.into(), None)]
-    #[case::to_nobody("StandardError", "null".into(), Some("StandardError=null"))]
-    #[case::as_ever("StandardError", "inherit".into(), None)]
-    #[case::both_ways("StandardOutput", "journal+console".into(), None)]
+    #[case::silenced("LogLevelMax", Value::I32(3), Some("LogLevelMax=3"))]
+    #[case::one_below_its_lines("LogLevelMax", Value::I32(5), Some("LogLevelMax=5"))]
+    #[case::loud_enough("LogLevelMax", Value::I32(6), None)]
+    #[case::no_level("LogLevelMax", Value::I32(-1), None)]
+    #[case::elsewhere("LogNamespace", Value::Str("quiet".into()), Some("LogNamespace=quiet"))]
+    #[case::in_the_one_journal("LogNamespace", Value::Str("".into()), None)]
+    #[case::throttled("LogRateLimitBurst", Value::U32(1), Some("LogRateLimitBurst=1"))]
+    #[case::journalds_own_limit("LogRateLimitBurst", Value::U32(0), None)]
+    #[case::to_nobody("StandardError", Value::Str("null".into()), Some("StandardError=null"))]
+    #[case::as_ever("StandardError", Value::Str("inherit".into()), None)]
+    #[case::both_ways("StandardOutput", Value::Str("journal+console".into()), None)]
     fn a_setting_that_mutes_is_named_with_its_value(
         #[case] setting: &str,
-        #[case] value: PropertyValue,
+        #[case] value: Value,
         #[case] expected: Option<&str>,
     ) {
         let systemd = Fake::new(257);
-        let settings = [Property::new(setting, value)];
-        systemd
-            .start_service("x.service", "system.slice", &["/bin/x".into()], &[], &settings)
-            .expect("started");
+        systemd.start_service("x.service", "system.slice", &["/bin/x".into()], &[], &[]).expect("started");
+        systemd.says("x.service", setting, value);
         assert_eq!(muted("x.service", Voice::Streams, &systemd), Vec::from_iter(expected));
     }
 
     #[test]
     fn a_notice_needs_less_than_a_line_of_a_stream_and_no_stream() {
-        assert_eq!(mutes("LogLevelMax", &5_i32.into(), Voice::Systemd), None);
-        assert_eq!(mutes("LogLevelMax", &4_i32.into(), Voice::Systemd), Some("LogLevelMax=4".into()));
-        assert_eq!(mutes("StandardError", &"null".into(), Voice::Systemd), None);
+        assert_eq!(mutes("LogLevelMax", &Value::I32(5), Voice::Systemd), None);
+        assert_eq!(mutes("LogLevelMax", &Value::I32(4), Voice::Systemd), Some("LogLevelMax=4".into()));
+        assert_eq!(mutes("StandardError", &Value::Str("null".into()), Voice::Systemd), None);
     }
 
     #[rstest]

@@ -18,7 +18,7 @@ impl Entry for ServiceMain {
         let mut argv = vec![site.program(actor).display().to_string()];
         argv.extend(site.arguments(actor));
         site.containment.make(&service.into(), Inside::Program(&argv), site.undo)?;
-        let unknown = |source| SetupError::Unit { unit: service.unit.clone(), source };
+        let unknown = |source| SetupError::Unit { unit: service.unit.to_string(), source };
         let state = site.systemd.unit(&service.unit).map_err(unknown)?;
         let pid = state.main_pid.filter(|pid| *pid != 0).ok_or_else(|| {
             SetupError::NotAsPlanned(format!(

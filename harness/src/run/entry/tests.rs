@@ -19,7 +19,7 @@ use crate::run::recorder::{Recorder, chain};
 use crate::run::signals::Asked;
 use crate::run::undo::{Step, Undo};
 use crate::scenario::Scenario;
-use crate::systemd::{Call, Fake, Manager, Property, Unit};
+use crate::systemd::{Call, Fake, Manager, Unit};
 use balloon::status::{Page, Phase, Snapshot, encode};
 
 const RUN: &str = "r00000000";
@@ -83,7 +83,7 @@ impl Bench {
         let text = SCENARIO.to_owned() + &actors.map(actor).concat();
         let scenario = Scenario::parse("entry.toml", &text).unwrap_or_else(|invalid| panic!("{invalid}"));
         let facts = HostFacts { memory_total: Some(4 << 30), ..HostFacts::default() };
-        let plan = plan(&scenario, None, &facts, RUN).expect("a plan");
+        let plan = plan(&scenario, &facts, RUN).expect("a plan");
         let dir = tempfile::tempdir().expect("a temporary directory");
         let recorder = Recorder::new(Store::create(&dir.path().join("record")).expect("a store"));
         let main = Command::new("sleep").arg("60").spawn().expect("started");
@@ -190,11 +190,11 @@ fn every_actor_gets_into_the_unit_of_the_plan_which_ends_at_the_deadline() {
             other => panic!("{other:?}"),
         })
         .map(|(unit, pids, properties)| {
-            assert!(properties.contains(&Property::new("RuntimeMaxUSec", 90_000_000u64)), "{unit}");
+            assert!(properties.contains(&"RuntimeMaxSec=90s".parse().expect("a property")), "{unit}");
             (unit, pids)
         })
         .collect();
-    let unit = |id: &str| bench.planned(id).unit.clone();
+    let unit = |id: &str| bench.planned(id).unit.to_string();
     let expected = [
         (unit("main"), vec![]),
         (unit("hog"), vec![pid("hog")]),
@@ -213,7 +213,7 @@ fn every_actor_gets_into_the_unit_of_the_plan_which_ends_at_the_deadline() {
 fn a_unit_that_is_somebody_elses_takes_no_actor(#[case] id: &str) {
     let bench = Bench::new();
     bench.service_is_there();
-    let name = bench.planned(id).unit.clone();
+    let name = bench.planned(id).unit.to_string();
     let theirs = Unit {
         name: name.clone(),
         load_state: "loaded".into(),
@@ -245,7 +245,7 @@ fn a_service_whose_main_process_is_gone_at_once_fails_the_set_up() {
     let (refused, undo) = bench.on_site(|site| bench.enter_all(site).map(drop));
     let (error, pid) = (refused.expect_err("gone").to_string(), bench.main.id());
     assert_eq!(error, format!("the process {pid} of main cannot be held"));
-    assert!(undo.knows(&Step::StopUnit(bench.planned("main").unit.clone())));
+    assert!(undo.knows(&Step::StopUnit(bench.planned("main").unit.to_string())));
 }
 
 #[rstest]
@@ -261,7 +261,7 @@ fn an_actor_is_recorded_where_it_was_seen_and_nowhere_else(#[case] id: &str) {
     let above = exactly.parent().expect("a parent");
     planned.cgroup = Expected::Below(above.clone());
     let service = bench.plan.cgroups.iter().find(|unit| unit.name == "service").expect("planned");
-    let helpers = bench.dir.path().join("cgroups").join(service.cgroup.trim_start_matches('/'));
+    let helpers = service.cgroup.below(&bench.dir.path().join("cgroups"));
     fs::create_dir_all(helpers).expect("made");
     let (seen, _) = bench.on_site(|site| {
         let mut actors = bench.enter_all(site).expect("in");
@@ -316,7 +316,7 @@ fn what_was_entered_is_undone_unit_by_unit_and_no_child_is_left() {
     drop(actors);
     assert!(children.iter().all(|child| !child.runs()));
     assert_eq!(undo.unwind(&bench.systemd, None).len(), undo_of_slices(&bench));
-    let units = ["left", "hog", "main"].map(|id| bench.planned(id).unit.clone());
+    let units = ["left", "hog", "main"].map(|id| bench.planned(id).unit.to_string());
     assert_eq!(bench.stopped(), units);
 }
 

@@ -42,6 +42,18 @@ pub struct Balloon {
     pub ignore_sigterm: bool,
 }
 
+impl Balloon {
+    /// What it takes on top of its size in so much time, bytes: all there is when nothing bounds its growth.
+    #[must_use]
+    pub fn grows_by(&self, time: Span) -> u64 {
+        match (self.profile, self.rate) {
+            (Profile::Grow, Some(rate)) => rate.0.saturating_mul(time.0.div_ceil(1_000_000)),
+            (Profile::Grow, None) => u64::MAX,
+            (Profile::Ramp | Profile::Plateau | Profile::Sawtooth, _) => 0,
+        }
+    }
+}
+
 impl FromTable for Balloon {
     const LABEL: &'static str = "balloon";
 

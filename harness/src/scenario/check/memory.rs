@@ -136,22 +136,18 @@ fn worst(checker: &mut Checker<'_>, actor: &Actor, machine: Bytes) -> Option<Byt
     let Some(size) = checker.scenario.resolve(&balloon.size, machine) else {
         return no_limit(checker, index, &balloon.size);
     };
-    let grown = match (balloon.profile, balloon.rate) {
-        (Profile::Grow, Some(rate)) => rate.0.saturating_mul(checker.scenario.observe.0.div_ceil(1_000_000)),
-        (Profile::Grow, None) => {
-            checker
-                .report(
-                    ENDLESS_GROWTH,
-                    &["actor".into(), index.into(), "profile".into()],
-                    format!("balloon `{}` grows for ever, as fast as it can", actor.id),
-                )
-                .help
-                .push("give it a `rate`: then `observe` bounds what it takes".to_owned());
-            return None;
-        }
-        (Profile::Ramp | Profile::Plateau | Profile::Sawtooth, _) => 0,
-    };
-    Some(Bytes(size.0.saturating_add(grown)))
+    if balloon.profile == Profile::Grow && balloon.rate.is_none() {
+        checker
+            .report(
+                ENDLESS_GROWTH,
+                &["actor".into(), index.into(), "profile".into()],
+                format!("balloon `{}` grows for ever, as fast as it can", actor.id),
+            )
+            .help
+            .push("give it a `rate`: then `observe` bounds what it takes".to_owned());
+        return None;
+    }
+    Some(Bytes(size.0.saturating_add(balloon.grows_by(checker.scenario.observe))))
 }
 
 fn no_limit(checker: &mut Checker<'_>, index: usize, size: &SizeExpr) -> Option<Bytes> {

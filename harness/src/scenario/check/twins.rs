@@ -2,10 +2,10 @@
 
 use super::{Checker, rest};
 use crate::notation::limit::Limit;
+use crate::property::{Property, PropertyName};
 use crate::reading::rule::rules;
 use crate::scenario::cgroup::Cgroup;
 use crate::scenario::expectation::Claim;
-use crate::scenario::property::{Property, PropertyName};
 use crate::scenario::{Scenario, Twin};
 
 rules! {

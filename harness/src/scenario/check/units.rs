@@ -2,10 +2,10 @@
 
 use super::Checker;
 use crate::notation::limit::Limit;
+use crate::property::PropertyName;
 use crate::reading::rule::rules;
 use crate::scenario::actor::{Actor, OomScoreAdjust};
 use crate::scenario::cgroup::Place;
-use crate::scenario::property::PropertyName;
 use crate::scenario::safety::Safety;
 
 rules! {

@@ -1,13 +1,15 @@
-//! `MemoryMax = "512M"` → a typed systemd resource property, and its D-Bus name and value.
+//! A unit's property, typed: `MemoryMax=512M` ↔ its name, spelt as in a unit file, and its value.
 //!
-//! The set is closed: a property that is not listed here is refused, with the nearest name. Names are systemd's own;
-//! the D-Bus encodings are those of `src/core/dbus-cgroup.c`. Nothing here talks to systemd.
+//! The set is closed: those that a scenario may set, and those that the harness puts on units of its own. How one travels
+//! over D-Bus is known to `systemd` alone.
 
 use std::fmt;
+use std::str::FromStr;
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::cgroupfs::{self, LimitFile};
 use crate::notation::Malformed;
 use crate::notation::bytes::Bytes;
 use crate::notation::limit::Limit;
@@ -20,7 +22,7 @@ mod tasks;
 mod value;
 
 pub use tasks::Tasks;
-pub use value::{DbusValue, ManagedOom, OomPolicy, Preference, PropertyValue};
+pub use value::{ManagedOom, OomPolicy, Preference, PropertyValue};
 
 /// The unit type behind a declared cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -71,6 +73,10 @@ pub enum PropertyName {
     ManagedOOMMemoryPressureLimit,
     ManagedOOMMemoryPressureDurationSec,
     ManagedOOMPreference,
+    RuntimeMaxSec,
+    TimeoutStopSec,
+    OOMScoreAdjust,
+    Description,
 }
 
 /// What kind of value a property takes.
@@ -92,8 +98,14 @@ pub enum ValueKind {
     ManagedOom,
     /// A share between 0 % and 100 %.
     Percent,
+    /// A time span of 0 or at least a second.
+    PressureSpan,
     /// A time span.
     Span,
+    /// From -1000 to 1000.
+    OomScore,
+    /// Anything.
+    Text,
     /// `none`, `avoid` or `omit`.
     Preference,
 }
@@ -107,16 +119,12 @@ pub struct PropertyInfo {
     pub kind: ValueKind,
     /// The first systemd version that has it on slices and services.
     pub since: u32,
-    /// The D-Bus property (for a share of memory or tasks: with `Scale` at the end).
-    pub dbus: &'static str,
-    /// The D-Bus type (for a share: `u`).
-    pub signature: &'static str,
     /// One sentence for `bulkhead explain` and editors.
     pub about: &'static str,
 }
 
 impl PropertyName {
-    /// Every property, in the order in which they are documented.
+    /// Every property that a scenario may set, in the order in which they are documented.
     pub const ALL: [Self; 16] = [
         Self::MemoryMin,
         Self::MemoryLow,
@@ -136,13 +144,17 @@ impl PropertyName {
         Self::ManagedOOMPreference,
     ];
 
-    /// The property of that exact name.
+    /// What the harness alone sets.
+    const OWN: [Self; 4] =
+        [Self::RuntimeMaxSec, Self::TimeoutStopSec, Self::OOMScoreAdjust, Self::Description];
+
+    /// The property of that exact name that a scenario may set.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|name| name.info().text == text)
     }
 
-    /// Name, kind, version, D-Bus encoding and explanation.
+    /// Name, kind, version and explanation.
     #[must_use]
     pub const fn info(self) -> PropertyInfo {
         use ValueKind as K;
@@ -177,53 +189,54 @@ impl PropertyName {
             Self::CPUWeight => {
                 info("CPUWeight", K::Weight, 232, "share of the CPU among contending siblings")
             }
-            Self::CPUQuota => PropertyInfo {
-                dbus: "CPUQuotaPerSecUSec",
-                ..info("CPUQuota", K::Quota, 213, "at most this share of one CPU's time; may exceed 100%")
-            },
+            Self::CPUQuota => {
+                info("CPUQuota", K::Quota, 213, "at most this share of one CPU's time; may exceed 100%")
+            }
             Self::IOWeight => {
                 info("IOWeight", K::Weight, 230, "share of the disk; without BFQ or iocost it does nothing")
             }
             Self::TasksMax => info("TasksMax", K::Tasks, 227, "tasks the cgroup may hold"),
-            Self::OOMPolicy => text(
+            Self::OOMPolicy => info(
                 "OOMPolicy",
                 K::OomPolicy,
                 243,
                 "what systemd does with the unit after an OOM kill inside it",
             ),
-            Self::ManagedOOMSwap => text(
+            Self::ManagedOOMSwap => info(
                 "ManagedOOMSwap",
                 K::ManagedOom,
                 247,
                 "whether systemd-oomd acts here when swap runs out",
             ),
-            Self::ManagedOOMMemoryPressure => text(
+            Self::ManagedOOMMemoryPressure => info(
                 "ManagedOOMMemoryPressure",
                 K::ManagedOom,
                 247,
                 "whether systemd-oomd acts here on memory pressure",
             ),
-            Self::ManagedOOMMemoryPressureLimit => PropertyInfo {
-                signature: "u",
-                ..info(
-                    "ManagedOOMMemoryPressureLimit",
-                    K::Percent,
-                    247,
-                    "the pressure from which systemd-oomd acts",
-                )
-            },
-            Self::ManagedOOMMemoryPressureDurationSec => PropertyInfo {
-                dbus: "ManagedOOMMemoryPressureDurationUSec",
-                ..info(
-                    "ManagedOOMMemoryPressureDurationSec",
-                    K::Span,
-                    257,
-                    "how long the pressure must last; at least 1s",
-                )
-            },
+            Self::ManagedOOMMemoryPressureLimit => info(
+                "ManagedOOMMemoryPressureLimit",
+                K::Percent,
+                247,
+                "the pressure from which systemd-oomd acts",
+            ),
+            Self::ManagedOOMMemoryPressureDurationSec => info(
+                "ManagedOOMMemoryPressureDurationSec",
+                K::PressureSpan,
+                257,
+                "how long the pressure must last; at least 1s",
+            ),
             Self::ManagedOOMPreference => {
-                text("ManagedOOMPreference", K::Preference, 248, "whether systemd-oomd spares the cgroup")
+                info("ManagedOOMPreference", K::Preference, 248, "whether systemd-oomd spares the cgroup")
             }
+            Self::RuntimeMaxSec => info("RuntimeMaxSec", K::Span, 244, "after this time PID 1 ends the unit"),
+            Self::TimeoutStopSec => {
+                info("TimeoutStopSec", K::Span, 188, "how long PID 1 waits between SIGTERM and SIGKILL")
+            }
+            Self::OOMScoreAdjust => {
+                info("OOMScoreAdjust", K::OomScore, 187, "the oom_score_adj of what PID 1 starts")
+            }
+            Self::Description => info("Description", K::Text, 187, "what the unit is, for people"),
         }
     }
 
@@ -240,11 +253,7 @@ impl PropertyName {
 }
 
 const fn info(text: &'static str, kind: ValueKind, since: u32, about: &'static str) -> PropertyInfo {
-    PropertyInfo { text, kind, since, dbus: text, signature: "t", about }
-}
-
-const fn text(text: &'static str, kind: ValueKind, since: u32, about: &'static str) -> PropertyInfo {
-    PropertyInfo { text, kind, since, dbus: text, signature: "s", about }
+    PropertyInfo { text, kind, since, about }
 }
 
 impl fmt::Display for PropertyName {
@@ -253,8 +262,9 @@ impl fmt::Display for PropertyName {
     }
 }
 
-/// A property with its value. `Display` is the assignment as `systemd-run -p` takes it: `MemoryMax=512M`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// A property with its value. Its text is the assignment as `systemd-run -p` takes it: `MemoryMax=512M`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Property {
     /// Which property.
     pub name: PropertyName,
@@ -287,26 +297,31 @@ impl Property {
                 }
                 share => PropertyValue::Percent(share),
             },
-            ValueKind::Span => match text.parse()? {
+            ValueKind::PressureSpan => match text.parse()? {
                 // systemd 257 takes 0 (the default) or at least a second.
                 Span(1..1_000_000) => {
                     return Err(Malformed::new(format!("{name}={text}: systemd takes 0 or at least 1s")));
                 }
                 span => PropertyValue::Span(span),
             },
+            ValueKind::Span => PropertyValue::Span(text.parse()?),
             ValueKind::Preference => PropertyValue::Preference(parse_word(text)?),
+            ValueKind::OomScore => PropertyValue::OomScore(oom_score(text)?),
+            ValueKind::Text => PropertyValue::Text(text.to_owned()),
         };
         Ok(Self { name, value })
     }
 
-    /// The D-Bus property name and value for `StartTransientUnit` and `SetUnitProperties`.
+    /// A memory property of so many bytes.
     #[must_use]
-    pub fn dbus(&self) -> (String, DbusValue) {
-        let name = self.name.info().dbus;
-        if let Some(share) = self.value.scale() {
-            return (format!("{name}Scale"), DbusValue::U32(share));
-        }
-        (name.to_owned(), self.value.dbus())
+    pub const fn bytes(name: PropertyName, bytes: u64) -> Self {
+        Self { name, value: PropertyValue::Size(Limit::Bytes(Bytes(bytes))) }
+    }
+
+    /// A property that is a time.
+    #[must_use]
+    pub const fn span(name: PropertyName, span: Span) -> Self {
+        Self { name, value: PropertyValue::Span(span) }
     }
 
     /// The size, for the properties that are one.
@@ -318,8 +333,24 @@ impl Property {
         }
     }
 
+    /// What the kernel holds of it once systemd has set it on a machine with so much memory: the file of the cgroup, and the
+    /// limit in it. The kernel keeps whole pages.
+    #[must_use]
+    pub fn held(&self, memory: Bytes) -> Option<(LimitFile, cgroupfs::Limit)> {
+        let file = match self.name {
+            PropertyName::MemoryMin => LimitFile::Min,
+            PropertyName::MemoryLow => LimitFile::Low,
+            PropertyName::MemoryHigh => LimitFile::High,
+            PropertyName::MemoryMax => LimitFile::Max,
+            PropertyName::MemorySwapMax => LimitFile::SwapMax,
+            _ => return None,
+        };
+        let limit = self.limit()?.resolve(memory);
+        Some((file, limit.map_or(cgroupfs::Limit::Max, |bytes| cgroupfs::Limit::Bytes(whole_pages(bytes.0)))))
+    }
+
     /// Reads the value of a property from the file.
-    pub(super) fn read(name: PropertyName, node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
+    pub(crate) fn read(name: PropertyName, node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
         let number =
             |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.to_owned());
         let text = match node.get_ref() {
@@ -335,7 +366,7 @@ impl Property {
     }
 
     /// The JSON Schema of the values that `name` takes.
-    pub(super) fn schema(name: PropertyName, generator: &mut SchemaGenerator) -> Schema {
+    pub(crate) fn schema(name: PropertyName, generator: &mut SchemaGenerator) -> Schema {
         match name.info().kind {
             ValueKind::Size | ValueKind::PositiveSize => generator.subschema_for::<Limit>(),
             ValueKind::Weight => {
@@ -345,8 +376,10 @@ impl Property {
             ValueKind::Tasks => generator.subschema_for::<Tasks>(),
             ValueKind::OomPolicy => OomPolicy::schema(generator),
             ValueKind::ManagedOom => ManagedOom::schema(generator),
-            ValueKind::Span => generator.subschema_for::<Span>(),
+            ValueKind::Span | ValueKind::PressureSpan => generator.subschema_for::<Span>(),
             ValueKind::Preference => Preference::schema(generator),
+            ValueKind::OomScore => json_schema!({ "type": "integer", "minimum": -1000, "maximum": 1000 }),
+            ValueKind::Text => json_schema!({ "type": "string" }),
         }
     }
 }
@@ -357,11 +390,47 @@ fn weight(text: &str) -> Result<u16, Malformed> {
         .ok_or_else(|| Malformed::new(format!("`{text}` is not a weight: expected a number from 1 to 10000")))
 }
 
+fn oom_score(text: &str) -> Result<i16, Malformed> {
+    let value = text.parse().ok().filter(|value| (-1000..=1000).contains(value));
+    value.ok_or_else(|| Malformed::new(format!("`{text}` is not an oom_score_adj: expected -1000 to 1000")))
+}
+
 fn positive(name: PropertyName, text: &str) -> Result<Percent, Malformed> {
     match text.parse()? {
         Percent(0) => Err(Malformed::new(format!("systemd refuses {name}={text}: it must be above 0"))),
         share => Ok(share),
     }
+}
+
+impl FromStr for Property {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let unknown = || Malformed::new(format!("`{text}` is not a property that bulkhead sets"));
+        let (name, value) = text.split_once('=').ok_or_else(unknown)?;
+        let mut names = PropertyName::ALL.into_iter().chain(PropertyName::OWN);
+        Self::parse(names.find(|known| known.info().text == name).ok_or_else(unknown)?, value)
+    }
+}
+
+impl TryFrom<String> for Property {
+    type Error = Malformed;
+
+    fn try_from(text: String) -> Result<Self, Malformed> {
+        text.parse()
+    }
+}
+
+impl From<Property> for String {
+    fn from(property: Property) -> Self {
+        property.to_string()
+    }
+}
+
+/// The kernel keeps limits in pages, rounded down.
+#[must_use]
+pub const fn whole_pages(bytes: u64) -> u64 {
+    bytes & !0xfff
 }
 
 impl fmt::Display for Property {
@@ -379,40 +448,6 @@ mod tests {
 
     fn property(name: &str, text: &str) -> Result<Property, Malformed> {
         Property::parse(PropertyName::from_text(name).unwrap(), text)
-    }
-
-    #[rstest]
-    #[case("MemoryMax", "512M", "MemoryMax", DbusValue::U64(512 << 20))]
-    #[case("MemorySwapMax", "0", "MemorySwapMax", DbusValue::U64(0))]
-    #[case("MemoryMax", "infinity", "MemoryMax", DbusValue::U64(u64::MAX))]
-    #[case("MemoryHigh", "50%", "MemoryHighScale", DbusValue::U32(2_147_483_648))]
-    #[case("CPUQuota", "50%", "CPUQuotaPerSecUSec", DbusValue::U64(500_000))]
-    #[case("CPUQuota", "150%", "CPUQuotaPerSecUSec", DbusValue::U64(1_500_000))]
-    #[case("CPUWeight", "300", "CPUWeight", DbusValue::U64(300))]
-    #[case("TasksMax", "64", "TasksMax", DbusValue::U64(64))]
-    #[case("TasksMax", "100%", "TasksMaxScale", DbusValue::U32(u32::MAX))]
-    #[case("OOMPolicy", "continue", "OOMPolicy", DbusValue::Text("continue"))]
-    #[case("ManagedOOMSwap", "kill", "ManagedOOMSwap", DbusValue::Text("kill"))]
-    #[case(
-        "ManagedOOMMemoryPressureLimit",
-        "50%",
-        "ManagedOOMMemoryPressureLimit",
-        DbusValue::U32(2_147_483_648)
-    )]
-    #[case(
-        "ManagedOOMMemoryPressureDurationSec",
-        "2s",
-        "ManagedOOMMemoryPressureDurationUSec",
-        DbusValue::U64(2_000_000)
-    )]
-    #[case("ManagedOOMPreference", "omit", "ManagedOOMPreference", DbusValue::Text("omit"))]
-    fn a_property_becomes_what_systemd_takes_on_the_bus(
-        #[case] name: &str,
-        #[case] text: &str,
-        #[case] dbus: &str,
-        #[case] value: DbusValue,
-    ) {
-        assert_eq!(property(name, text).unwrap().dbus(), (dbus.to_owned(), value));
     }
 
     #[rstest]
@@ -444,16 +479,37 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_type_on_the_bus_is_the_declared_one() {
-        let samples = ["512M", "100", "50%", "continue", "kill", "avoid", "2s"];
-        for name in PropertyName::ALL {
-            let property = samples.iter().find_map(|text| Property::parse(name, text).ok()).unwrap();
-            let (dbus, value) = property.dbus();
-            if !dbus.ends_with("Scale") {
-                assert_eq!(value.signature(), name.info().signature, "{name}");
-            }
-        }
+    /// 50 % of 2069016577 bytes, as read back from the kernel under systemd 257.
+    #[rstest]
+    #[case::whole_pages("MemoryMax=5000", Some((LimitFile::Max, cgroupfs::Limit::Bytes(4096))))]
+    #[case::a_share("MemoryHigh=50%", Some((LimitFile::High, cgroupfs::Limit::Bytes(1_034_506_240))))]
+    #[case::no_limit("MemorySwapMax=infinity", Some((LimitFile::SwapMax, cgroupfs::Limit::Max)))]
+    #[case::in_no_file_of_memory("CPUWeight=100", None)]
+    fn what_the_kernel_holds_follows_from_the_property(
+        #[case] text: &str,
+        #[case] held: Option<(LimitFile, cgroupfs::Limit)>,
+    ) {
+        assert_eq!(text.parse::<Property>().unwrap().held(Bytes(2_069_016_577)), held);
+    }
+
+    #[rstest]
+    #[case("RuntimeMaxSec=90s")]
+    #[case("TimeoutStopSec=1500ms")]
+    #[case("RuntimeMaxSec=7us")]
+    #[case("OOMScoreAdjust=-100")]
+    #[case("Description=bulkhead run r1 a=b")]
+    #[case("MemoryHigh=50%")]
+    #[case("OOMPolicy=kill")]
+    fn an_assignment_reads_back_as_it_was_written(#[case] text: &str) {
+        assert_eq!(text.parse::<Property>().map(String::from), Ok(text.to_owned()));
+    }
+
+    #[rstest]
+    #[case("MemoryMax")]
+    #[case("CPUAffinity=1")]
+    #[case("OOMScoreAdjust=1001")]
+    fn what_is_no_assignment_is_refused(#[case] text: &str) {
+        assert!(text.parse::<Property>().is_err());
     }
 
     proptest! {
@@ -462,7 +518,7 @@ mod tests {
             let name = PropertyName::ALL[index];
             let text = if percent { format!("{}%", number % 100 + 1) } else { number.to_string() };
             if let Ok(property) = Property::parse(name, &text) {
-                prop_assert_eq!(Property::parse(name, &property.value.to_string()), Ok(property));
+                prop_assert_eq!(Property::parse(name, &property.value.to_string()), Ok(property.clone()));
             }
         }
 

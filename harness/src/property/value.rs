@@ -1,8 +1,6 @@
-//! The values of resource properties: as typed data, as unit-file text, and as D-Bus values.
+//! The values of properties, and their text in a unit file.
 
 use std::fmt;
-
-use serde::{Deserialize, Serialize};
 
 use super::Tasks;
 use crate::notation::limit::Limit;
@@ -11,8 +9,7 @@ use crate::notation::span::Span;
 use crate::reading::{Word, word};
 
 /// What systemd does with a unit after an OOM kill inside it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OomPolicy {
     /// Nothing: the survivors go on, and `Result=` stays `success`.
     Continue,
@@ -29,8 +26,7 @@ impl Word for OomPolicy {
 }
 
 /// Whether systemd-oomd watches a cgroup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ManagedOom {
     /// Not by itself; systemd's default.
     Auto,
@@ -44,8 +40,7 @@ impl Word for ManagedOom {
 }
 
 /// Whether systemd-oomd spares a cgroup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preference {
     /// Treated like any other.
     None,
@@ -62,8 +57,7 @@ impl Word for Preference {
 }
 
 /// A typed property value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PropertyValue {
     /// Bytes, a share of the machine's memory, or no limit.
     Size(Limit),
@@ -83,57 +77,10 @@ pub enum PropertyValue {
     Percent(Percent),
     /// A time span.
     Span(Span),
-}
-
-/// A value as D-Bus carries it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DbusValue {
-    /// Type `t`.
-    U64(u64),
-    /// Type `u`.
-    U32(u32),
-    /// Type `s`.
-    Text(&'static str),
-}
-
-impl DbusValue {
-    /// The D-Bus type.
-    #[must_use]
-    pub const fn signature(&self) -> &'static str {
-        match self {
-            Self::U64(_) => "t",
-            Self::U32(_) => "u",
-            Self::Text(_) => "s",
-        }
-    }
-}
-
-impl PropertyValue {
-    /// The share for the `…Scale` form of a property, where systemd has one.
-    pub(super) fn scale(self) -> Option<u32> {
-        match self {
-            Self::Size(Limit::Percent(share)) | Self::Tasks(Tasks::Percent(share)) => Some(share.scale()),
-            _ => None,
-        }
-    }
-
-    pub(super) fn dbus(self) -> DbusValue {
-        match self {
-            Self::Size(Limit::Bytes(bytes)) => DbusValue::U64(bytes.0),
-            Self::Tasks(Tasks::Count(count)) => DbusValue::U64(count),
-            Self::Size(Limit::Infinity) | Self::Tasks(Tasks::Infinity) => DbusValue::U64(u64::MAX),
-            Self::Size(Limit::Percent(share)) | Self::Tasks(Tasks::Percent(share)) | Self::Percent(share) => {
-                DbusValue::U32(share.scale())
-            }
-            Self::Weight(weight) => DbusValue::U64(weight.into()),
-            // µs of CPU time a second: 100 % of one CPU is 1,000,000.
-            Self::Quota(share) => DbusValue::U64(share.of(1_000_000)),
-            Self::OomPolicy(policy) => DbusValue::Text(word(policy)),
-            Self::ManagedOom(action) => DbusValue::Text(word(action)),
-            Self::Preference(preference) => DbusValue::Text(word(preference)),
-            Self::Span(span) => DbusValue::U64(span.0),
-        }
-    }
+    /// For `OOMScoreAdjust=`.
+    OomScore(i16),
+    /// For people.
+    Text(String),
 }
 
 impl fmt::Display for PropertyValue {
@@ -146,7 +93,12 @@ impl fmt::Display for PropertyValue {
             Self::OomPolicy(policy) => f.write_str(word(*policy)),
             Self::ManagedOom(action) => f.write_str(word(*action)),
             Self::Preference(preference) => f.write_str(word(*preference)),
-            Self::Span(span) => span.fmt(f),
+            // In one unit: an operator's shell need not quote it.
+            Self::Span(Span(us)) if us.is_multiple_of(1_000_000) => write!(f, "{}s", us / 1_000_000),
+            Self::Span(Span(us)) if us.is_multiple_of(1000) => write!(f, "{}ms", us / 1000),
+            Self::Span(Span(us)) => write!(f, "{us}us"),
+            Self::OomScore(score) => score.fmt(f),
+            Self::Text(text) => f.write_str(text),
         }
     }
 }
