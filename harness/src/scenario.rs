@@ -18,8 +18,7 @@ pub mod size;
 pub mod twin;
 
 mod check;
-pub(crate) mod earlyoom;
-mod file;
+pub(crate) mod file;
 mod load;
 mod references;
 mod rules;

@@ -167,3 +167,13 @@ impl<'s> Checker<'s> {
 
 #[cfg(test)]
 mod tests;
+
+/// A size for messages: MiB, rounded to one decimal.
+fn mib(bytes: Bytes) -> String {
+    let tenths = (u128::from(bytes.0) * 10 + (1 << 19)) >> 20;
+    if bytes == Bytes(u64::MAX) {
+        "any amount".to_owned()
+    } else {
+        format!("{}.{} MiB", tenths / 10, tenths % 10)
+    }
+}

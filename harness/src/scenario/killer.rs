@@ -1,5 +1,7 @@
 //! The OOM killers that a scenario brings itself: each has a table of its own, such as `[earlyoom]`.
 
+pub mod earlyoom;
+
 use std::ops::Range;
 
 use reports::outcome::Killer;
@@ -7,9 +9,9 @@ use schemars::{Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
-use super::earlyoom::{self, Earlyoom};
 use crate::notation::span::Span;
 use crate::reading::{Node, Reader, Table, Word, describe, object, read_entries};
+use earlyoom::Earlyoom;
 
 /// The tables that there are. Twins change or drop one by the name of its killer, so that nothing else may bear it.
 pub(super) const TABLES: [&OwnTable; 1] = [&earlyoom::TABLE];

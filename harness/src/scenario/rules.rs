@@ -1,38 +1,19 @@
-//! Every rule that a scenario file is held to; those that several of its checks raise are defined here.
+//! Every rule that a scenario file is held to, whoever raises it.
 
-use crate::reading::rule::{self, Rule, rules};
+pub(super) mod shared;
 
-use super::{check, earlyoom, expectation, references, twin};
+use super::killer::earlyoom;
+use super::{check, expectation, references, twin};
 use crate::metric;
+use crate::reading::rule::{self, Rule};
 
 /// All rules of scenario files, in no particular order. `bulkhead explain ID` prints the page of each.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    let own = [rule::RULES, RULES, earlyoom::RULES, metric::RULES, twin::RULES];
+    let own = [rule::RULES, shared::RULES, earlyoom::RULES, metric::RULES, twin::RULES];
     own.into_iter()
         .chain(expectation::rules())
         .chain(references::rules())
         .chain(check::rules())
         .flatten()
         .copied()
-}
-
-rules! {
-    Error ZERO_TIME = "zero-time",
-        "A time of 0 leaves nothing to happen in, and as a pause it makes a loop that never rests. Write a time such as \
-        \"500ms\".";
-    Error NOBODY_NAMED = "nobody-named",
-        "The list is empty, so the claim says nothing: nobody has to survive, or earlyoom may select nobody, which looks \
-        the same as an earlyoom that does nothing. Name at least one actor.";
-    Error CONTRADICTION = "contradiction",
-        "Two parts of the file cannot both hold: a minimum above the maximum, an actor that must be killed and must \
-        survive, a victim that dies twice. Whatever the machine does, one of them fails. Remove the one that is not \
-        meant.";
-    Error IMPOSSIBLE_SIGNAL = "impossible-signal",
-        "This killer does not end a process with that signal. The kernel's OOM killer and systemd-oomd send SIGKILL; \
-        earlyoom sends SIGTERM at its first threshold and SIGKILL at its second; a process that exits by itself is \
-        ended by none. Claim a signal that the killer sends, or leave it out.";
-    Error PHASE_NOT_OVER = "phase-not-over",
-        "A bound relative to a phase compares with a statistic of that phase, which is known only when the phase is \
-        over. A claim may compare with the `baseline` or the `climb`; [reached] is watched while the run goes on, and \
-        takes a fixed number or a share of a limit.";
 }

@@ -65,7 +65,7 @@ fn a_twin_changes_and_drops_earlyoom() {
     let (killer::Settings::Earlyoom(told), killer::Settings::Earlyoom(first)) =
         (after.settings, &before.settings);
     assert_eq!((told.avoid.as_deref(), told.kill_memory), (None, 2));
-    assert_eq!(earlyoom::Earlyoom { avoid: first.avoid.clone(), kill_memory: 1, ..told }, *first);
+    assert_eq!(killer::earlyoom::Earlyoom { avoid: first.avoid.clone(), kill_memory: 1, ..told }, *first);
     assert_eq!(
         (after.release, after.duration, after.dry_run),
         (before.release, before.duration, before.dry_run)

@@ -1,7 +1,7 @@
 //! Bounds that no run of this length and no machine of this size can meet, or can miss.
 
 use super::Checker;
-use super::memory::mib;
+use super::mib;
 use crate::metric::{Course, Metric, Subject, Unit};
 use crate::notation::bytes::Bytes;
 use crate::notation::span::Span;
@@ -10,7 +10,7 @@ use crate::reading::rule::rules;
 use crate::scenario::actor::Role;
 use crate::scenario::expectation::{Bound, BoundKind, BoundValue, MetricClaim, Phase};
 use crate::scenario::requires::SwapNeed;
-use crate::scenario::rules::CONTRADICTION;
+use crate::scenario::rules::shared::CONTRADICTION;
 use crate::scenario::size::SizeExpr;
 
 rules! {

@@ -11,7 +11,7 @@ use crate::scenario::expectation::{
     Bound, BoundKind, BoundValue, Claim, Expectation, Kill, MetricClaim, Phase,
 };
 use crate::scenario::requires::{KernelVersion, SwapNeed};
-use crate::scenario::rules::{CONTRADICTION, NOBODY_NAMED};
+use crate::scenario::rules::shared::{CONTRADICTION, NOBODY_NAMED};
 
 rules! {
     Warning EVERYBODY_ALLOWED = "everybody-allowed",

@@ -3,7 +3,7 @@
 use reports::outcome::Killer;
 
 use super::Checker;
-use super::memory::mib;
+use super::mib;
 use crate::killer::oomd::DAEMON as OOMD;
 use crate::notation::bytes::Bytes;
 use crate::notation::percent::Percent;
@@ -12,11 +12,11 @@ use crate::reading::places::{Step, join};
 use crate::reading::rule::rules;
 use crate::scenario::actor::Profile;
 use crate::scenario::cgroup::Place;
-use crate::scenario::earlyoom::Earlyoom;
 use crate::scenario::expectation::{EarlyoomClaim, OomdClaim, Trigger};
+use crate::scenario::killer::earlyoom::Earlyoom;
 use crate::scenario::killer::{OwnKiller, Settings};
 use crate::scenario::requires::SwapNeed;
-use crate::scenario::rules::CONTRADICTION;
+use crate::scenario::rules::shared::CONTRADICTION;
 use crate::scenario::safety::Safety;
 
 mod pattern;

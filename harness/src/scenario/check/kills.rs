@@ -1,7 +1,8 @@
 //! Kills that no run can show: by a cap that is not there, of a victim that is out of its reach, in an order of one.
 
 use super::Checker;
-use super::memory::{inside, mib};
+use super::memory::inside;
+use super::mib;
 use crate::killer;
 use crate::notation::bytes::Bytes;
 use crate::notation::id::Id;
@@ -12,7 +13,7 @@ use crate::reading::rule::rules;
 use crate::scenario::actor::{Actor, OomScoreAdjust};
 use crate::scenario::cgroup::Place;
 use crate::scenario::expectation::{Kill, RUN};
-use crate::scenario::rules::CONTRADICTION;
+use crate::scenario::rules::shared::CONTRADICTION;
 use crate::scenario::safety::Safety;
 
 rules! {

@@ -1,6 +1,7 @@
 //! The sizes: what the machine must bear when every cap is broken, and whether the stress can arrive at all.
 
 use super::Checker;
+use super::mib;
 use super::rest::REACHED_AT_REST;
 use crate::metric::Subject;
 use crate::notation::bytes::Bytes;
@@ -249,15 +250,5 @@ pub(super) fn reach(checker: &mut Checker<'_>) {
             }
         }
         _ => {}
-    }
-}
-
-/// A size for messages: MiB, rounded to one decimal.
-pub(super) fn mib(bytes: Bytes) -> String {
-    let tenths = (u128::from(bytes.0) * 10 + (1 << 19)) >> 20;
-    if bytes == Bytes(u64::MAX) {
-        "any amount".to_owned()
-    } else {
-        format!("{}.{} MiB", tenths / 10, tenths % 10)
     }
 }

@@ -6,7 +6,7 @@ use crate::reading::places::Step;
 use crate::reading::rule::rules;
 use crate::scenario::actor::Actor;
 use crate::scenario::expectation::{BoundKind, BoundValue};
-use crate::scenario::rules::PHASE_NOT_OVER;
+use crate::scenario::rules::shared::PHASE_NOT_OVER;
 
 rules! {
     Error REACHED_AT_REST = "reached-at-rest",

@@ -5,7 +5,7 @@ use crate::notation::Span;
 use crate::reading::places::{Step, join};
 use crate::reading::rule::rules;
 use crate::scenario::actor::Role;
-use crate::scenario::rules::ZERO_TIME;
+use crate::scenario::rules::shared::ZERO_TIME;
 
 rules! {
     Error DEADLINE_TOO_SHORT = "deadline-too-short",

@@ -21,7 +21,7 @@ use crate::reading::{
     FromTable, Node, Reader, Table, Word, describe, object, read_entries, read_scalar, read_table,
     table_schema, value, word,
 };
-use crate::scenario::rules::PHASE_NOT_OVER;
+use crate::scenario::rules::shared::PHASE_NOT_OVER;
 use crate::scenario::size::ShareOf;
 
 rules! {

@@ -9,7 +9,7 @@ use super::family::Family;
 use crate::notation::id::Id;
 use crate::notation::signal::Signal;
 use crate::reading::{FromTable, Table, Word, value};
-use crate::scenario::rules::{IMPOSSIBLE_SIGNAL, NOBODY_NAMED};
+use crate::scenario::rules::shared::{IMPOSSIBLE_SIGNAL, NOBODY_NAMED};
 
 pub(super) const OOMD: Family = Family {
     name: "oomd",

@@ -15,7 +15,7 @@ use crate::notation::percent::Percent;
 use crate::notation::signal::Signal;
 use crate::reading::rule::{MISPLACED_KEY, MISSING_KEY};
 use crate::reading::{FromTable, Scalar, Table, Word, value};
-use crate::scenario::rules::IMPOSSIBLE_SIGNAL;
+use crate::scenario::rules::shared::IMPOSSIBLE_SIGNAL;
 use crate::scenario::size::LimitRef;
 
 pub(super) const FAMILY: Family = Family {

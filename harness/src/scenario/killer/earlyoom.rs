@@ -8,11 +8,11 @@ use std::ops::RangeInclusive;
 use reports::outcome::Killer;
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::killer::{OwnKiller, OwnTable, Settings};
-use super::rules::ZERO_TIME;
+use super::{OwnKiller, OwnTable, Settings};
 use crate::notation::span::Span;
 use crate::reading::rule::{MALFORMED_VALUE, rules};
 use crate::reading::{Node, Reader, Table, Value};
+use crate::scenario::rules::shared::ZERO_TIME;
 
 rules! {
     Error REVERSED_THRESHOLDS = "reversed-thresholds",
