@@ -5,7 +5,6 @@ use crate::host::HostFacts;
 use crate::scenario::Scenario;
 use crate::scenario::requires::SwapNeed;
 use crate::scenario::safety::Safety;
-use crate::systemd::Manager;
 
 /// The first requirement that is not met, in words with numbers.
 #[must_use]
@@ -33,20 +32,6 @@ pub fn unmet(scenario: &Scenario, host: &HostFacts, allowance: &Allowance) -> Op
         }),
     ];
     checks.into_iter().flatten().next()
-}
-
-/// The first required unit that is not active, in words.
-#[must_use]
-pub fn inactive_unit(scenario: &Scenario, systemd: &dyn Manager) -> Option<String> {
-    scenario.requires.units.iter().map(ToString::to_string).find_map(|name| match systemd.unit(&name) {
-        Ok(unit) if unit.is_active() => None,
-        Ok(unit) if unit.exists() => {
-            let state = unit.active_state.unwrap_or_else(|| "in no known state".into());
-            Some(format!("needs {name} active, it is {state} here"))
-        }
-        Ok(_) => Some(format!("needs {name}, which does not exist here")),
-        Err(error) => Some(format!("needs {name}, whose state could not be learnt: {error}")),
-    })
 }
 
 fn disposable(safety: Safety, allowance: &Allowance) -> Option<String> {
@@ -91,7 +76,6 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::systemd::{Fake, Unit};
 
     fn needing(requires: &str) -> Scenario {
         let text = include_str!("../../scenarios/hard-cap-kill.toml");
@@ -155,23 +139,5 @@ mod tests {
         let allowance = Allowance { disposable, ..Allowance::default() };
         let reason = unmet(&scenario, &machine(), &allowance);
         assert_eq!(reason.is_none(), runs, "{reason:?}");
-    }
-
-    #[test]
-    fn a_required_unit_must_be_active() {
-        let scenario = needing("units = [\"earlyoom.service\"]");
-        let systemd = Fake::new(257);
-        let state = |active: &str| Unit {
-            load_state: "loaded".into(),
-            active_state: Some(active.into()),
-            ..Unit::absent("earlyoom.service")
-        };
-        let absent = inactive_unit(&scenario, &systemd);
-        assert_eq!(absent.as_deref(), Some("needs earlyoom.service, which does not exist here"));
-        systemd.put(state("failed"));
-        let failed = inactive_unit(&scenario, &systemd);
-        assert_eq!(failed.as_deref(), Some("needs earlyoom.service active, it is failed here"));
-        systemd.put(state("active"));
-        assert_eq!(inactive_unit(&scenario, &systemd), None);
     }
 }

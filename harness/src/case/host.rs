@@ -15,7 +15,8 @@ use crate::run::machine::Machine;
 use crate::run::progress::Outside;
 use crate::run::recorder::chain;
 use crate::run::{self, Outcome, Paths};
-use crate::systemd;
+use crate::scenario::Scenario;
+use crate::systemd::{self, Manager};
 use crate::{host, requirement};
 
 /// How long systemd may take to answer: on a stressed machine, seconds.
@@ -82,8 +83,8 @@ pub fn run_case(
     if let Err(error) = &machine {
         return end_now(EndReason::Refused { reason: chain(error) });
     }
-    if let Some(reason) = requirement::unmet(&scenario, &facts, &allowance)
-        .or_else(|| requirement::inactive_unit(&scenario, &bus))
+    if let Some(reason) =
+        requirement::unmet(&scenario, &facts, &allowance).or_else(|| inactive_unit(&scenario, &bus))
     {
         return end_now(EndReason::Skipped { reason });
     }
@@ -99,6 +100,19 @@ pub fn run_case(
     Ok(run::execute(&plan, &paths, &bus, store, outside))
 }
 
+/// The first required unit that is not active, in words.
+fn inactive_unit(scenario: &Scenario, systemd: &dyn Manager) -> Option<String> {
+    scenario.requires.units.iter().map(ToString::to_string).find_map(|name| match systemd.unit(&name) {
+        Ok(unit) if unit.is_active() => None,
+        Ok(unit) if unit.exists() => {
+            let state = unit.active_state.unwrap_or_else(|| "in no known state".into());
+            Some(format!("needs {name} active, it is {state} here"))
+        }
+        Ok(_) => Some(format!("needs {name}, which does not exist here")),
+        Err(error) => Some(format!("needs {name}, whose state could not be learnt: {error}")),
+    })
+}
+
 /// Unique on this machine since boot: the time in base 36 is short enough for unit names.
 fn run_id() -> String {
     let mut number = now_us() ^ (u64::from(std::process::id()) << 40);
@@ -108,4 +122,30 @@ fn run_id() -> String {
         number /= 36;
     }
     format!("r{id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::systemd::{Fake, Unit};
+
+    #[test]
+    fn a_required_unit_must_be_active() {
+        let text = include_str!("../../../scenarios/hard-cap-kill.toml");
+        let text = text.replace("[requires]\n", "[requires]\nunits = [\"earlyoom.service\"]\n");
+        let scenario = Scenario::parse("needs.toml", &text).expect("a scenario");
+        let systemd = Fake::new(257);
+        let state = |active: &str| Unit {
+            load_state: "loaded".into(),
+            active_state: Some(active.into()),
+            ..Unit::absent("earlyoom.service")
+        };
+        let absent = inactive_unit(&scenario, &systemd);
+        assert_eq!(absent.as_deref(), Some("needs earlyoom.service, which does not exist here"));
+        systemd.put(state("failed"));
+        let failed = inactive_unit(&scenario, &systemd);
+        assert_eq!(failed.as_deref(), Some("needs earlyoom.service active, it is failed here"));
+        systemd.put(state("active"));
+        assert_eq!(inactive_unit(&scenario, &systemd), None);
+    }
 }
