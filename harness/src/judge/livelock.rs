@@ -2,7 +2,8 @@
 //!
 //! PSI alone is not enough: a throttled but progressing cgroup shows it too. And a hog that stopped asking for
 //! memory is not livelocked, however full its cgroup is. The longest stretch that shows all signs counts, wherever in the
-//! stress it lies; the `MemoryHigh` of any cgroup around the hog throttles it.
+//! stress it lies, but one that lasts to its end is a livelock sooner; the `MemoryHigh` of any cgroup around the hog throttles
+//! it.
 
 use reports::finding::Finding;
 use reports::number::{Number, Unit};
@@ -58,11 +59,17 @@ struct Stretch {
     to: u64,
     progress: f64,
     waiting: f64,
+    /// From which length on it is a livelock, µs.
+    allowed: u64,
 }
 
 impl Stretch {
     fn us(&self) -> u64 {
         self.to - self.from
+    }
+
+    fn is_livelock(&self) -> bool {
+        self.us() >= self.allowed
     }
 }
 
@@ -79,14 +86,14 @@ fn observe(view: &View<'_>, claim: &LivelockClaim) -> (Verdict, String, Vec<Numb
     let mut words = Vec::new();
     let mut numbers = Vec::new();
     for band in &bands {
-        match longest(view, claim, band) {
+        match worst(view, claim, band) {
             Ok(Some(stretch)) => {
                 let said = say(band, &stretch);
-                if stretch.us() >= longest_allowed(view, &stretch) {
-                    return (Verdict::Fail, format!("livelock: {said}"), signs(view, band, &stretch));
+                if stretch.is_livelock() {
+                    return (Verdict::Fail, format!("livelock: {said}"), signs(band, &stretch));
                 }
                 words.push(said);
-                numbers.push(length(view, band, &stretch));
+                numbers.push(length(band, &stretch));
             }
             Ok(None) => words.push(format!("never stalled between {}", edges(band))),
             Err(unseen) => open = Some(unseen),
@@ -99,22 +106,16 @@ fn observe(view: &View<'_>, claim: &LivelockClaim) -> (Verdict, String, Vec<Numb
 }
 
 /// How long nothing moved, beside how long that would be a livelock.
-fn length(view: &View<'_>, band: &Band<'_>, stretch: &Stretch) -> Number {
+fn length(band: &Band<'_>, stretch: &Stretch) -> Number {
     let what = format!("longest stretch without progress above the high of {}", band.name);
-    let allowed = longest_allowed(view, stretch);
-    Number::at_most(what, Unit::Microseconds, Some(stretch.us() as f64), allowed as f64)
-}
-
-/// From which length on a stretch is a livelock, µs.
-fn longest_allowed(view: &View<'_>, stretch: &Stretch) -> u64 {
-    if lasts_to_the_end(view, stretch) { OPEN_US } else { LONG_US }
+    Number::at_most(what, Unit::Microseconds, Some(stretch.us() as f64), stretch.allowed as f64)
 }
 
 /// All signs of a livelock, each beside its threshold. None of them alone is one.
-fn signs(view: &View<'_>, band: &Band<'_>, stretch: &Stretch) -> Vec<Number> {
+fn signs(band: &Band<'_>, stretch: &Stretch) -> Vec<Number> {
     let (progress, waiting) = (stretch.progress * 100.0, stretch.waiting * 100.0);
     vec![
-        length(view, band, stretch),
+        length(band, stretch),
         Number::at_least("progress in it, of that before", Unit::Percent, Some(progress), STALLED * 100.0),
         Number::at_most("time stalled in it", Unit::Percent, Some(waiting), WAITING * 100.0),
     ]
@@ -135,12 +136,6 @@ fn say(band: &Band<'_>, stretch: &Stretch) -> String {
     )
 }
 
-/// Whether a stretch lasts to the end of the stress: nobody acted for as long as anybody looked.
-fn lasts_to_the_end(view: &View<'_>, stretch: &Stretch) -> bool {
-    let over = view.window(Phase::Stress).map_or(u64::MAX, |(_, to)| to);
-    stretch.to.saturating_add(view.pace_us()) >= over
-}
-
 /// Every cgroup around the hog with a `MemoryHigh`: its own by the claim, and those above it.
 fn bands<'a>(view: &View<'a>, claim: &'a LivelockClaim) -> Result<Vec<Band<'a>>, String> {
     let mut bands: Vec<Band<'a>> = Vec::new();
@@ -151,42 +146,44 @@ fn bands<'a>(view: &View<'a>, claim: &'a LivelockClaim) -> Result<Vec<Band<'a>>,
     let Some(hog) = view.cgroup(&claim.hog) else {
         return Err(format!("the cgroup of {} was never seen", claim.hog));
     };
-    for (name, values) in view.limits() {
+    for (read, values) in view.limits() {
         let limit = |file: &str| values.get(file).and_then(|value| value.parse::<u64>().ok());
-        let Some(high) = limit("memory.high").filter(|_| claim.cgroup != *name) else { continue };
-        let max = limit("memory.max");
-        if name.starts_with('/') {
-            match view.plan.name_of(name) {
-                Some(known) if claim.cgroup == *known || bands.iter().any(|band| band.name == known) => {}
-                Some(known) if is_below(hog, name) => bands.push(Band { name: known, high, max }),
-                None if is_below(hog, name) => {
-                    return Err(format!("{name} throttles at {}, and was not sampled", size(high as f64)));
-                }
-                _ => {}
-            }
-        } else if cgroup_path(view.plan, name).is_some_and(|path| is_below(hog, path)) {
-            bands.push(Band { name, high, max });
+        // Limits are read by the path of a cgroup, and by its name where the plan declares it.
+        let (name, path) = match cgroup_path(view.plan, read) {
+            Some(path) => (Some(read), path),
+            None => (view.plan.name_of(read), read),
+        };
+        let Some(high) = limit("memory.high").filter(|_| is_below(hog, path)) else { continue };
+        match name {
+            Some(name) if claim.cgroup == *name || bands.iter().any(|band| band.name == name) => {}
+            Some(name) => bands.push(Band { name, high, max: limit("memory.max") }),
+            None => return Err(format!("{path} throttles at {}, and was not sampled", size(high as f64))),
         }
     }
     Ok(bands)
 }
 
-/// The longest part of the stress in which the hog was in the band, made no progress, had tasks stalled around it, and
-/// still wanted more.
-fn longest(view: &View<'_>, claim: &LivelockClaim, band: &Band<'_>) -> Result<Option<Stretch>, String> {
+/// The part of the stress in which the hog was in the band, made no progress, had tasks stalled around it, and still
+/// wanted more: the longest one, but a livelock before any that is none.
+fn worst(view: &View<'_>, claim: &LivelockClaim, band: &Band<'_>) -> Result<Option<Stretch>, String> {
     let points = points(view, claim, band);
     let total = view.actor(&claim.hog).and_then(|actor| actor.total).unwrap_or(u64::MAX);
     let before = progress_before(&points);
-    let mut best: Option<Stretch> = None;
+    // What lasts to here lasts to the end of the stress: nobody acted for as long as anybody looked.
+    let over = view.window(Phase::Stress).map_or(u64::MAX, |(_, to)| to).saturating_sub(view.pace_us());
+    let mut worst: Option<Stretch> = None;
     for (index, first) in points.iter().enumerate().filter(|(_, point)| point.in_band) {
         for last in points[index + 1..].iter().take_while(|point| point.in_band && point.touched < total) {
             let us = last.at - first.at;
             let rate = last.touched.saturating_sub(first.touched) as f64 / us.max(1) as f64;
             let waiting = last.stalled_us.saturating_sub(first.stalled_us) as f64 / us.max(1) as f64;
             let Some(progress) = before.map(|before| rate / before) else { continue };
-            let longer = best.as_ref().is_none_or(|best| us > best.us());
-            if longer && progress < STALLED && waiting >= WAITING {
-                best = Some(Stretch { from: first.at, to: last.at, progress, waiting });
+            let allowed = if last.at >= over { OPEN_US } else { LONG_US };
+            let stretch = Stretch { from: first.at, to: last.at, progress, waiting, allowed };
+            let weight = |stretch: &Stretch| (stretch.is_livelock(), stretch.us());
+            let worse = worst.as_ref().is_none_or(|worst| weight(&stretch) > weight(worst));
+            if worse && progress < STALLED && waiting > WAITING {
+                worst = Some(stretch);
             }
         }
     }
@@ -201,12 +198,12 @@ fn longest(view: &View<'_>, claim: &LivelockClaim, band: &Band<'_>) -> Result<Op
                 hole(view, &metric, kind, Phase::Stress).map(|why| format!("{metric}: {why}"))
             })
     };
-    match (best, unseen()) {
+    match (worst, unseen()) {
         (None, Some(why)) => Err(why),
         (None, None) if before.is_none() && points.iter().any(|point| point.in_band) => {
             Err("it was in the band from the beginning: there is no progress to compare with".into())
         }
-        (best, _) => Ok(best),
+        (worst, _) => Ok(worst),
     }
 }
 

@@ -95,12 +95,6 @@ impl<'a> View<'a> {
         Some(last.saturating_sub(first))
     }
 
-    /// The last sample of a metric.
-    #[must_use]
-    pub fn last(&self, metric: &str) -> Option<u64> {
-        self.record.samples.series(metric).last().map(|(_, value)| value)
-    }
-
     /// The actor of the plan with this id.
     #[must_use]
     pub fn actor(&self, id: &str) -> Option<&'a PlannedActor> {

@@ -75,6 +75,9 @@ must-fail = ["killed"]
 /// The cgroup of the run's own slice.
 pub(crate) const RUN_SLICE: &str = "/bulkhead.slice/bulkhead-r1.slice";
 
+/// A column of samples: its name, and its value at each time.
+pub(crate) type Column<'a> = (&'a str, &'a dyn Fn(u64) -> Option<u64>);
+
 /// A run under construction.
 pub(crate) struct Run {
     pub(crate) record: Record,
@@ -369,6 +372,20 @@ impl Run {
         samples.at_us = rows;
     }
 
+    /// The stress lasts until this moment, and everything that came after it is as much later. Nothing but these columns
+    /// is sampled, at these times.
+    pub(crate) fn sampled_until(&mut self, settle_us: u64, at_us: &[u64], columns: &[Column<'_>]) {
+        let over = 6_000_000;
+        for stamped in self.record.events.iter_mut().filter(|stamped| stamped.at_us >= over) {
+            stamped.at_us += settle_us - over;
+        }
+        self.record.samples = Samples {
+            columns: columns.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            at_us: at_us.to_vec(),
+            values: at_us.iter().flat_map(|at| columns.iter().map(|(_, value)| value(*at))).collect(),
+        };
+    }
+
     /// A counter that is 0 until the hog dies and `count` from then on.
     pub(crate) fn counts(&mut self, name: &str, count: u64) {
         self.column(name, |at| Some(if at < 5_300_000 { 0 } else { count }));
@@ -432,11 +449,7 @@ pub(crate) fn running(sub: &str, result: &str) -> UnitState {
 
 /// The finding with this id.
 pub(crate) fn finding<'a>(judgement: &'a Judgement, id: &str) -> &'a Finding {
-    judgement
-        .findings
-        .iter()
-        .find(|finding| finding.id == id)
-        .unwrap_or_else(|| panic!("no finding {id}: {judgement:#?}"))
+    judgement.finding(id).unwrap_or_else(|| panic!("no finding {id}: {judgement:#?}"))
 }
 
 /// The verdict of the finding with this id.

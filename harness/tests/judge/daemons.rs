@@ -3,6 +3,7 @@
 use harness::kmsg::oom::Scope;
 use harness::record::Event;
 use harness::record::event::ActorEnd;
+use reports::number::{Number, Unit};
 use reports::outcome::Verdict::{self, Fail, Inconclusive, Pass};
 use rstest::rstest;
 
@@ -291,4 +292,58 @@ fn what_was_left_at_the_first_threshold_is_told_in_numbers() {
     let numbers: Vec<_> =
         finding(&judgement, "chooses").numbers.iter().map(|number| (number.value, number.bound)).collect();
     assert_eq!(numbers, [(Some(44.0), 50.0), (Some(0.0), 100.0)]);
+}
+
+/// The kernel first speaks of the hog at 5.3 s by its own clock.
+#[rstest]
+#[case::after_it(5_550_000, 250_000.0)]
+#[case::before_it(5_150_000, -150_000.0)]
+fn the_time_from_kill_to_kill_is_told_in_numbers(#[case] canary: u64, #[case] us: f64) {
+    let mut run = Run::claiming(ORDER);
+    run.drop(|event| matches!(event, Event::ActorAlive { .. }));
+    let end = ActorEnd::Signalled(9);
+    run.add(canary + 50_000, Event::ActorEnded { actor: "canary".into(), end });
+    run.logged_kill_at(canary, Scope::Global, CANARY, "bystander");
+    run.counts("system.slice:memory.events.oom_kill", 1);
+    let judgement = run.judged();
+    let what = "from the end of hog to that of canary";
+    let number = Number::at_least(what, Unit::Microseconds, Some(us), 0.0);
+    assert_eq!(finding(&judgement, "order").numbers, [number]);
+}
+
+#[rstest]
+#[case::by_itself(ActorEnd::Exited(0), Fail)]
+#[case::by_nobody_knows_whom(ActorEnd::Signalled(9), Inconclusive)]
+fn an_order_is_one_of_kills(#[case] canary: ActorEnd, #[case] verdict: Verdict) {
+    let mut run = Run::claiming(ORDER);
+    run.drop(|event| matches!(event, Event::ActorAlive { .. }));
+    run.add(5_600_000, Event::ActorEnded { actor: "canary".into(), end: canary });
+    let judgement = run.judged();
+    assert_eq!(verdict_of(&judgement, "order"), verdict, "{}", finding(&judgement, "order").observed);
+}
+
+/// It looks around every second. The stress lasts from 3 to 20 s; it uses the processor but for the time in between.
+#[rstest]
+#[case::for_as_long_as_it_may(5_000_000, 10_000_000, Pass)]
+#[case::for_longer(5_000_000, 10_500_000, Inconclusive)]
+#[case::from_the_beginning(1_000_000, 8_000_000, Pass)]
+#[case::from_the_beginning_for_longer(1_000_000, 8_500_000, Inconclusive)]
+#[case::to_the_end_for_longer(14_500_000, 21_000_000, Inconclusive)]
+fn an_oomd_that_does_nothing_is_no_backstop(
+    #[case] rests: u64,
+    #[case] works: u64,
+    #[case] verdict: Verdict,
+) {
+    let mut run = Run::claiming(WATCHES);
+    let text = dump("no", &["WORK"]).replace("WORK", &run.work());
+    for at in [2_900_000, 6_450_000] {
+        run.add(at, Event::OomdDump { text: text.clone() });
+    }
+    run.heard(OOMD, 0);
+    let ticks: Vec<u64> = (2..=41).map(|half| half * 500_000).collect();
+    let usage = |at: u64| Some(if (rests..=works).contains(&at) { rests } else { at });
+    run.sampled_until(20_000_000, &ticks, &[("systemd-oomd.service:cpu.usage", &usage)]);
+    let judgement = run.judged();
+    let found = finding(&judgement, "armed");
+    assert_eq!(found.verdict, verdict, "{}", found.observed);
 }

@@ -80,6 +80,11 @@ fn the_rate_of_a_time_is_a_share(#[case] bounds: &str, #[case] verdict: Verdict)
     let judgement = run.judged();
     let found = finding(&judgement, "bound");
     assert_eq!((found.verdict, &*found.observed), (verdict, "90.0 % of the time"));
+    let bound: f64 =
+        bounds.trim_start_matches("min-rate = \"").trim_end_matches("%\"").parse().expect("a share");
+    assert_eq!(found.expected, format!("at least {bound:.1} % of the time"));
+    let number = Number::at_least("rate of work:memory.pressure.full", Unit::Percent, Some(90.0), bound);
+    assert_eq!(found.numbers, [number]);
 }
 
 #[rstest]
@@ -230,5 +235,159 @@ fn a_refused_answer_is_longer_than_any_bound() {
     use harness::record::event::AnswerResult;
     let mut run = Run::claiming(&claim("protect:answer.1", "max = \"1h\"", "stress"));
     run.answer(5_500_000, AnswerResult::Refused { error: "reset".into() });
-    assert_eq!(verdict_of(&run.judged(), "bound"), Fail);
+    let judgement = run.judged();
+    let found = finding(&judgement, "bound");
+    assert_eq!((found.verdict, &*found.observed), (Fail, "refused"));
+    assert_eq!(found.numbers, [Number::at_most("protect:answer.1", Unit::Microseconds, None, 3.6e9)]);
+}
+
+/// A bound in the words of its kind.
+#[rstest]
+#[case("work:memory.current", "max-rate = \"256M\"", "grows by at most 256.0 MiB/s")]
+#[case("work:memory.current", "min-rate = \"256M\"", "grows by at least 256.0 MiB/s")]
+#[case("work:memory.pressure.full", "max-rate = \"90%\"", "at most 90.0 % of the time")]
+#[case("work:memory.current", "max-delta = \"1M\"", "grows by at most 1.0 MiB")]
+fn a_bound_is_told_in_words(#[case] metric: &str, #[case] bounds: &str, #[case] words: &str) {
+    let judgement = Run::claiming(&claim(metric, bounds, "climb")).judged();
+    assert_eq!(finding(&judgement, "bound").expected, words);
+}
+
+#[rstest]
+#[case::it_shrank(0, "-512.0 MiB")]
+#[case::it_stayed(512, "0 B")]
+fn what_shrank_grew_by_less_than_nothing(#[case] last_mib: u64, #[case] words: &str) {
+    let mut run = Run::claiming(&claim("work:memory.current", "max-delta = \"1M\"", "climb"));
+    run.column("work:memory.current", |at| Some(if at < 5_000_000 { 512 * MIB } else { last_mib * MIB }));
+    assert_eq!(finding(&run.judged(), "bound").observed, words);
+}
+
+/// What a host took from its guest makes a latency longer, and nothing else.
+#[rstest]
+#[case::a_latency("protect:answer.1", "max = \"30ms\"", Inconclusive)]
+#[case::a_latency_in_time("protect:answer.1", "max = \"1s\"", Pass)]
+#[case::a_share_of_time("work:memory.pressure.full", "max-rate = \"80%\"", Fail)]
+#[case::a_size("work:memory.current", "max = \"511M\"", Fail)]
+#[case::a_growth("work:memory.current", "max-delta = \"511M\"", Fail)]
+fn a_starved_guest_excuses_its_latencies(
+    #[case] metric: &str,
+    #[case] bounds: &str,
+    #[case] verdict: Verdict,
+) {
+    let mut run = Run::claiming(&claim(metric, bounds, "stress"));
+    run.in_a_guest_that_waited(50);
+    run.column("work:memory.pressure.full", |at| Some(at / 10 * 9));
+    let judgement = run.judged();
+    let found = finding(&judgement, "bound");
+    assert_eq!(found.verdict, verdict, "{found:?}");
+}
+
+/// The last reading is from 5.5 s, half a second before the end. A counter grew by 10 until then, a gauge by 10 MiB.
+#[rstest]
+#[case::a_counter_that_has_too_much("host:swap.out", "max-delta = \"9\"", Fail)]
+#[case::a_counter_that_may_have_more("host:swap.out", "max-delta = \"10\"", Inconclusive)]
+#[case::a_counter_that_has_enough("host:swap.out", "min-delta = \"10\"", Pass)]
+#[case::a_counter_that_may_have_enough("host:swap.out", "min-delta = \"11\"", Inconclusive)]
+#[case::a_gauge_that_may_fall("work:memory.current", "max-delta = \"9M\"", Inconclusive)]
+#[case::a_gauge_that_may_rise("work:memory.current", "max-delta = \"10M\"", Inconclusive)]
+#[case::a_gauge_that_has_grown("work:memory.current", "min-delta = \"10M\"", Inconclusive)]
+#[case::a_peak_that_is_too_high("work:memory.peak", "max = \"9M\"", Fail)]
+#[case::a_peak_that_may_be_higher("work:memory.peak", "max = \"10M\"", Inconclusive)]
+fn what_was_not_seen_leaves_open_what_it_could_change(
+    #[case] metric: &str,
+    #[case] bounds: &str,
+    #[case] verdict: Verdict,
+) {
+    let mut run = Run::claiming(&claim(metric, bounds, "stress"));
+    let unit = if metric == "host:swap.out" { 1 } else { MIB };
+    run.column(metric, |at| (at < 6_000_000).then_some(if at < 5_000_000 { 0 } else { 10 * unit }));
+    let judgement = run.judged();
+    let found = finding(&judgement, "bound");
+    assert_eq!(found.verdict, verdict, "{found:?}");
+}
+
+/// The hold begins at 4.9 s: a sample at 5 s has what a peak rose to before it, and a gauge only what it is by then.
+#[rstest]
+#[case::a_peak("work:memory.peak", Fail)]
+#[case::a_gauge("work:memory.current", Pass)]
+fn the_first_reading_after_a_part_has_what_only_rises(#[case] metric: &str, #[case] verdict: Verdict) {
+    let mut run = Run::claiming(&claim(metric, "max = \"0\"", "climb"));
+    run.drop(|event| matches!(event, harness::record::Event::Phase { phase: Mark::Hold }));
+    run.add(4_900_000, harness::record::Event::Phase { phase: Mark::Hold });
+    run.column(metric, |at| Some(if at < 5_000_000 { 0 } else { MIB }));
+    let judgement = run.judged();
+    let found = finding(&judgement, "bound");
+    assert_eq!(found.verdict, verdict, "{found:?}");
+}
+
+/// One reading tells no growth, not even one of nothing.
+#[test]
+fn a_growth_takes_two_readings() {
+    let mut run = Run::claiming(&claim("host:swap.out", "max-delta = \"0\"", "stress"));
+    run.column("host:swap.out", |at| (at == 5_000_000).then_some(7));
+    let judgement = run.judged();
+    let found = finding(&judgement, "bound");
+    assert_eq!((found.verdict, found.numbers[0].value), (Inconclusive, None));
+}
+
+/// The climb has five samples: four of them are 80 %.
+#[rstest]
+#[case::four_of_five(&[4_000_000], Pass)]
+#[case::three_of_five(&[3_500_000, 4_500_000], Inconclusive)]
+fn four_of_five_samples_must_be_readable(#[case] lost: &[u64], #[case] verdict: Verdict) {
+    let mut run = Run::claiming(&claim("work:memory.current", "max = \"1G\"", "climb"));
+    run.column("work:memory.current", |at| (!lost.contains(&at)).then_some(MIB));
+    assert_eq!(verdict_of(&run.judged(), "bound"), verdict);
+}
+
+/// Sampled every 100 ms but for the stress, from 3 to 7 s: 40 samples are due there. Once the sampler woke twice at once.
+#[rstest]
+#[case::a_quarter(10, Pass)]
+#[case::less_than_a_quarter(9, Inconclusive)]
+fn a_quarter_of_the_samples_that_are_due_must_have_been_taken(#[case] rows: u64, #[case] verdict: Verdict) {
+    let mut run = Run::claiming(&claim("work:memory.current", "max = \"1G\"", "stress"));
+    let before = (0..20).map(|row| 1_000_000 + row * 100_000).chain([2_999_998, 2_999_999]);
+    let sparse = (0..rows).map(|row| 3_000_000 + row * 4_000_000 / (rows - 1));
+    let after = (1..=20).map(|row| 7_000_000 + row * 100_000);
+    let at_us: Vec<u64> = before.chain(sparse).chain(after).collect();
+    run.sampled_until(7_000_000, &at_us, &[("work:memory.current", &|_| Some(MIB))]);
+    let judgement = run.judged();
+    let found = finding(&judgement, "bound");
+    assert_eq!(found.verdict, verdict, "{found:?}");
+}
+
+/// The watchdog ends a run after a silence of 2 s.
+#[rstest]
+#[case::as_long_as_the_watchdog_waits(5_000_000, Pass)]
+#[case::longer(5_000_001, Inconclusive)]
+fn a_gauge_may_be_silent_for_two_seconds(#[case] next: u64, #[case] verdict: Verdict) {
+    let mut run = Run::claiming(&claim("work:memory.current", "max = \"1G\"", "stress"));
+    let at_us = [1_000_000, 2_000_000, 3_000_000, next, 6_000_000, 7_000_000];
+    run.sampled_until(6_000_000, &at_us, &[("work:memory.current", &|_| Some(MIB))]);
+    let judgement = run.judged();
+    let found = finding(&judgement, "bound");
+    assert_eq!(found.verdict, verdict, "{found:?}");
+}
+
+/// A counter is known where it was read at both ends; the sampler may begin a second after the baseline does.
+#[rstest]
+#[case::at_the_beginning("climb", 3_000_000, 9_000_000, Pass)]
+#[case::after_the_beginning("climb", 3_500_000, 9_000_000, Inconclusive)]
+#[case::soon_after_the_baseline_began("baseline", 2_000_000, 9_000_000, Pass)]
+#[case::long_after_the_baseline_began("baseline", 2_500_000, 9_000_000, Inconclusive)]
+#[case::to_the_end("stress", 1_000_000, 6_000_000, Pass)]
+#[case::not_to_the_end("stress", 1_000_000, 5_500_000, Inconclusive)]
+#[case::before_the_stress_and_after_it("run", 3_000_000, 6_000_000, Pass)]
+#[case::not_before_the_stress("run", 3_500_000, 6_000_000, Inconclusive)]
+#[case::not_after_the_stress("run", 1_000_000, 5_500_000, Inconclusive)]
+fn a_counter_is_read_at_both_ends(
+    #[case] during: &str,
+    #[case] first: u64,
+    #[case] last: u64,
+    #[case] verdict: Verdict,
+) {
+    let mut run = Run::claiming(&claim("host:swap.out", "max-delta = \"0\"", during));
+    run.column("host:swap.out", |at| (first..=last).contains(&at).then_some(7));
+    let judgement = run.judged();
+    let found = finding(&judgement, "bound");
+    assert_eq!(found.verdict, verdict, "{found:?}");
 }

@@ -1,11 +1,13 @@
 //! The claim that nobody else was killed for memory.
 
 use harness::kmsg::oom::Scope;
+use harness::plan::claim::Claim;
 use harness::record::Event;
+use harness::record::event::ActorEnd;
 use reports::outcome::{Killer, Verdict};
 use rstest::rstest;
 
-use crate::built::{HOG, Run, finding, verdict_of};
+use crate::built::{HOG, KILLED, Run, finding, verdict_of};
 
 const ONLY: &str = "\n[[expect]]\nid = \"only\"\nonly-victims = [\"hog\"]\n";
 const NOBODY: &str = "\n[[expect]]\nid = \"only\"\nonly-victims = []\n";
@@ -126,4 +128,54 @@ fn a_daemon_that_runs_must_be_heard_out(#[case] heard: bool, #[case] verdict: Ve
         run.heard("systemd-oomd.service", 0);
     }
     assert_eq!(verdict_of(&run.judged(), "only"), verdict);
+}
+
+/// As many kills as the machine counted, in words.
+#[rstest]
+#[case::none(0, "no OOM kill on the whole machine")]
+#[case::one(1, "one OOM kill on the whole machine, and it was expected")]
+#[case::two(2, "2 OOM kills on the whole machine, all of them expected")]
+fn expected_kills_are_counted(#[case] count: u64, #[case] words: &str) {
+    let mut run = Run::claiming(ONLY);
+    run.counts("host:oom_kill", count);
+    if count == 0 {
+        run.hog_ends(None, "success");
+    }
+    // A group kill counts its first victim twice, and logs it twice.
+    if count == 2 {
+        run.logged_kill(Scope::Memcg, HOG, "balloon");
+    }
+    assert_eq!(finding(&run.judged(), "only").observed, words);
+}
+
+/// The canary may not die, and no OOM killer says that it killed it.
+#[rstest]
+#[case::alive(None, true, Killer::Memcg, Verdict::Pass)]
+#[case::neither_dead_nor_alive(None, false, Killer::Memcg, Verdict::Inconclusive)]
+#[case::by_a_signal(Some(ActorEnd::Signalled(9)), false, Killer::Memcg, Verdict::Inconclusive)]
+#[case::by_the_claimed_signal(Some(ActorEnd::Signalled(15)), false, Killer::Signal, Verdict::Pass)]
+#[case::by_an_unclaimed_signal(Some(ActorEnd::Signalled(15)), false, Killer::Memcg, Verdict::Inconclusive)]
+#[case::nobody_knows_how(Some(ActorEnd::Unknown), false, Killer::Memcg, Verdict::Inconclusive)]
+#[case::by_itself(Some(ActorEnd::Exited(0)), false, Killer::Memcg, Verdict::Pass)]
+fn the_end_of_everybody_else_is_explained(
+    #[case] end: Option<ActorEnd>,
+    #[case] alive: bool,
+    #[case] claimed: Killer,
+    #[case] verdict: Verdict,
+) {
+    let mut run = Run::claiming(&format!("{ONLY}{KILLED}"));
+    for expectation in &mut run.plan_mut().expectations {
+        if let Claim::Kill(claim) = &mut expectation.claim {
+            (claim.victim, claim.by, claim.limit, claim.at) = ("canary".parse().expect("an id"), claimed, None, None);
+        }
+    }
+    if !alive {
+        run.drop(|event| matches!(event, Event::ActorAlive { .. }));
+    }
+    if let Some(end) = end {
+        run.add(5_500_000, Event::ActorEnded { actor: "canary".into(), end });
+    }
+    let judgement = run.judged();
+    let found = finding(&judgement, "only");
+    assert_eq!(found.verdict, verdict, "{}", found.observed);
 }
