@@ -2,12 +2,12 @@
 
 use harness::kmsg::oom::Scope;
 use harness::record::Event;
-use harness::record::event::ActorEnd;
+use harness::record::event::{ActorEnd, UnitState, When};
 use reports::number::{Number, Unit};
 use reports::outcome::Verdict::{self, Fail, Inconclusive, Pass};
 use rstest::rstest;
 
-use crate::built::{CANARY, HOG, Run, finding, verdict_of};
+use crate::built::{CANARY, HOG, Run, finding, running, verdict_of};
 
 const OOMD: &str = "systemd-oomd.service";
 const WATCHES: &str = "\n[[expect]]\nid = \"armed\"\noomd = { watches = \"work\", trigger = \"swap\" }\n";
@@ -346,4 +346,59 @@ fn an_oomd_that_does_nothing_is_no_backstop(
     let judgement = run.judged();
     let found = finding(&judgement, "armed");
     assert_eq!(found.verdict, verdict, "{}", found.observed);
+}
+
+fn changed(change: impl Fn(&mut UnitState)) -> Option<UnitState> {
+    let mut state = running("running", "success");
+    change(&mut state);
+    Some(state)
+}
+
+/// Its dumps agree; but whoever made them was not there for all of the stress.
+#[rstest]
+#[case::it_was(changed(|_| ()), changed(|_| ()), Pass, "armed")]
+#[case::it_stopped(
+    changed(|_| ()),
+    changed(|oomd| oomd.active = "inactive".into()),
+    Inconclusive,
+    "was active before the stress and inactive after it"
+)]
+#[case::it_started(
+    changed(|oomd| oomd.active = "inactive".into()),
+    changed(|_| ()),
+    Inconclusive,
+    "was inactive before the stress and active after it"
+)]
+#[case::it_started_again(
+    changed(|_| ()),
+    changed(|oomd| oomd.invocation_id = Some("0".repeat(32))),
+    Inconclusive,
+    "was started again in the stress"
+)]
+#[case::it_is_another_process(
+    changed(|_| ()),
+    changed(|oomd| oomd.main_pid = Some(9)),
+    Inconclusive,
+    "was started again in the stress"
+)]
+#[case::it_is_gone(changed(|_| ()), None, Inconclusive, "was not seen before and after the stress")]
+fn an_oomd_is_armed_as_one_and_the_same_process(
+    #[case] before: Option<UnitState>,
+    #[case] after: Option<UnitState>,
+    #[case] verdict: Verdict,
+    #[case] words: &str,
+) {
+    let mut run = Run::claiming(WATCHES);
+    let text = dump("no", &["WORK"]).replace("WORK", &run.work());
+    for at in [2_900_000, 6_450_000] {
+        run.add(at, Event::OomdDump { text: text.clone() });
+    }
+    for (when, state) in [(When::Before, before), (When::After, after)] {
+        run.unit(OOMD, when, state);
+    }
+    run.column("systemd-oomd.service:cpu.usage", |at| Some(at / 1000));
+    let judgement = run.judged();
+    let found = finding(&judgement, "armed");
+    assert_eq!(found.verdict, verdict, "{}", found.observed);
+    assert!(found.observed.contains(words), "{}", found.observed);
 }

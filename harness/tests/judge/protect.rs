@@ -6,7 +6,7 @@ use reports::number::{Number, Unit};
 use reports::outcome::Verdict;
 use rstest::rstest;
 
-use crate::built::{CANARY, Run, finding, running, verdict_of};
+use crate::built::{CANARY, HOG, Run, finding, running, verdict_of};
 
 const SURVIVES: &str = "\n[[expect]]\nid = \"lives\"\nsurvives = [\"canary\"]\n";
 
@@ -257,6 +257,9 @@ fn the_only_answer_of_all_is_told() {
 fn an_actor_that_is_there_must_run_to_survive(#[case] state: char, #[case] verdict: Verdict) {
     let mut run = Run::claiming(SURVIVES);
     run.drop(|event| matches!(event, Event::ActorAlive { .. }));
+    // Another actor is in another state.
+    let other = if state == 'S' { 'T' } else { 'S' };
+    run.add(6_400_000, Event::ActorAlive { actor: "hog".into(), pid: HOG, state: Some(other) });
     run.add(6_500_000, Event::ActorAlive { actor: "canary".into(), pid: CANARY, state: Some(state) });
     assert_eq!(verdict_of(&run.judged(), "lives"), verdict);
 }
