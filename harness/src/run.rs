@@ -9,7 +9,6 @@ pub mod cleanup;
 pub mod clock;
 pub mod containment;
 pub mod daemons;
-mod entry;
 pub mod kernel_log;
 pub mod machine;
 pub mod origin;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use balloon::status::{Kind, Page, Phase};
 
-use super::entry::process::Process;
+use super::setup::entry::process::Process;
 use crate::cgroupfs::CgroupPath;
 use crate::plan::PlannedActor;
 

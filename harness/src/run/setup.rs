@@ -3,6 +3,8 @@
 //! An actor waits until its cgroup and its `oom_score_adj` have been verified; only then may it be released. What is not
 //! as planned fails the set-up: a balloon in the wrong cgroup must never inflate.
 
+pub(super) mod entry;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use super::actor::Actor;
 use super::containment::{self, Containment, Inside};
-use super::entry;
 use super::recorder::Recorder;
 use super::signals::Asked;
 use super::undo::{Step, Undo};

@@ -59,7 +59,7 @@ fn an_actor_that_gives_up_or_crashes_says_nothing_unless_that_is_claimed(
 #[case::an_error(3, Some("hog exited with 3 by itself"))]
 fn an_actor_of_several_processes_may_lose_some(#[case] code: i32, #[case] words: Option<&str>) {
     let mut run = Run::claiming(KILLED);
-    run.plan_mut().actors[0].argv.push("--processes=4".into());
+    run.plan_mut().actors[0].processes = 4;
     run.hog_ends(Some(ActorEnd::Exited(code)), "success");
     assert_eq!(said(run, ACTORS).as_deref(), words);
 }

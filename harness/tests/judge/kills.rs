@@ -112,7 +112,7 @@ fn a_kill_at_a_limit_may_be_claimed_with_its_signal(
     #[case] more: &str,
 ) {
     let mut run = Run::claiming(&claim(words));
-    run.plan_mut().actors[0].argv.push("--processes=4".into());
+    run.plan_mut().actors[0].processes = 4;
     for stamped in &mut run.record.events {
         if let Event::ActorEnded { end: old, .. } = &mut stamped.event {
             *old = end;

@@ -166,7 +166,8 @@ fn the_end_of_everybody_else_is_explained(
     let mut run = Run::claiming(&format!("{ONLY}{KILLED}"));
     for expectation in &mut run.plan_mut().expectations {
         if let Claim::Kill(claim) = &mut expectation.claim {
-            (claim.victim, claim.by, claim.limit, claim.at) = ("canary".parse().expect("an id"), claimed, None, None);
+            (claim.victim, claim.by, claim.limit, claim.at) =
+                ("canary".parse().expect("an id"), claimed, None, None);
         }
     }
     if !alive {

@@ -6,7 +6,7 @@
 
 mod in_service;
 mod own_scope;
-pub(super) mod process;
+pub(in crate::run) mod process;
 mod service_main;
 mod shared_scope;
 #[cfg(test)]
@@ -15,9 +15,9 @@ mod tests;
 use std::fs::File;
 use std::process::{Command, Stdio};
 
-use super::actor::Actor;
-use super::setup::{SetupError, Site, io_error};
+use super::{SetupError, Site, io_error};
 use crate::plan::{Place, PlannedActor};
+use crate::run::actor::Actor;
 use process::Process;
 
 /// A way into a cgroup.
