@@ -176,6 +176,19 @@ fn a_sigkill_is_nobodys_while_a_daemon_that_was_not_heard_may_have_sent_it() {
     assert_eq!(verdict_of(&judgement, "killed"), Verdict::Inconclusive);
 }
 
+/// The silence of a daemon that was heard counts, whoever else was muted.
+#[rstest]
+#[case::its_own_unit("earlyoom.service", Killer::Unknown)]
+#[case::another_unit("cron.service", Killer::Signal)]
+fn a_muted_unit_speaks_for_nobody_but_its_daemon(#[case] muted: &str, #[case] killer: Killer) {
+    let mut run = Run::claiming(KILLED);
+    run.hog_ends(Some(ActorEnd::Signalled(9)), "signal");
+    run.follows(Killer::Earlyoom);
+    run.heard("earlyoom.service", 0);
+    run.add(6_900_001, Event::DaemonMuted { unit: muted.into(), why: "LogLevelMax=2".into() });
+    assert_eq!(hog(&run.judged()).killer, killer);
+}
+
 #[test]
 fn a_machine_wide_kill_is_not_the_limits() {
     let mut run = Run::claiming(KILLED);

@@ -1,6 +1,7 @@
 //! The claim that nobody else was killed for memory.
 
 use harness::kmsg::oom::Scope;
+use harness::plan::Place;
 use harness::plan::claim::Claim;
 use harness::record::Event;
 use harness::record::event::ActorEnd;
@@ -179,4 +180,32 @@ fn the_end_of_everybody_else_is_explained(
     let judgement = run.judged();
     let found = finding(&judgement, "only");
     assert_eq!(found.verdict, verdict, "{}", found.observed);
+}
+
+/// A cgroup stands for a process only where there is nobody else in it: beside an allowed victim, a stranger is one.
+#[test]
+fn a_process_that_shares_the_cgroup_of_an_allowed_victim_is_a_stranger() {
+    let mut run = Run::claiming(ONLY);
+    run.plan_mut().actors[0].place = Place::SharedScope;
+    let cgroup = run.cgroup_of("hog");
+    run.logged_summary(Some(&run.work()), &cgroup, 300);
+    run.logged_kill(Scope::Memcg, 300, "sh");
+    let judgement = run.judged();
+    let found = finding(&judgement, "only");
+    assert_eq!(found.verdict, Verdict::Fail);
+    assert!(found.observed.contains("(pid 300)"), "{}", found.observed);
+}
+
+/// The kernel's summary names the thread that hit the limit, and the kill the process.
+#[test]
+fn an_allowed_victim_that_is_logged_under_its_thread_is_no_stranger() {
+    let mut run = Run::claiming(ONLY);
+    run.plan_mut().actors[0].place = Place::SharedScope;
+    run.no_kernel_oom();
+    let cgroup = run.cgroup_of("hog");
+    run.logged_summary(Some(&run.work()), &cgroup, 4711);
+    run.logged_kill(Scope::Memcg, HOG, "balloon");
+    let judgement = run.judged();
+    let found = finding(&judgement, "only");
+    assert_eq!(found.verdict, Verdict::Pass, "{}", found.observed);
 }
