@@ -108,11 +108,7 @@ impl<'a> Gaps<'a> {
     fn counted_max_us(&self, view: &View<'_>) -> Option<u64> {
         let series: Vec<(u64, u64)> =
             view.record.samples.series(&format!("{}:gap.max", self.actor.id)).collect();
-        let end = match self.phase {
-            Phase::Run => series.last(),
-            _ => series.iter().rfind(|(at, _)| *at <= self.to),
-        };
-        let (_, peak) = *end?;
+        let (_, peak) = *series.iter().rfind(|(at, _)| *at <= self.to)?;
         let before = series.iter().rfind(|(at, _)| *at <= self.from).map_or(0, |(_, value)| *value);
         if peak > before || self.phase == Phase::Run {
             return Some(peak);
