@@ -7,6 +7,7 @@ pub mod cli;
 pub mod commands;
 pub mod deadline;
 pub mod display;
+pub mod error;
 pub mod exit_code;
 pub mod guard;
 pub mod host;

@@ -31,12 +31,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::error::chain;
 use actors::Actors;
 use containment::Systemd;
 use daemons::Daemons;
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use progress::Outside;
-use recorder::{Recorder, chain};
+use recorder::Recorder;
 use session::Session;
 use setup::{SetupError, Site};
 use signals::{Asked, Listener};

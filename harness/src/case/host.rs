@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Case;
 use crate::allowance::{self, Allowance, AllowanceError};
+use crate::error::chain;
 use crate::guard;
 use crate::plan;
 use crate::record::event::EndReason;
@@ -13,7 +14,6 @@ use crate::record::{Event, GuestFacts, Stamped};
 use crate::run::clock::now_us;
 use crate::run::machine::Machine;
 use crate::run::progress::Outside;
-use crate::run::recorder::chain;
 use crate::run::{self, Outcome, Paths};
 use crate::scenario::Scenario;
 use crate::systemd::{self, Manager};

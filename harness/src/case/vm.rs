@@ -11,9 +11,9 @@ use ci::{Accelerator, CloneOptions, Command, Exit, Lab, Stream, Vm, VmError};
 use super::Case;
 use super::job::{Job, LEAVE};
 use super::receive::{News, Receiver, Seen};
+use crate::error::chain;
 use crate::record::store::StoreError;
 use crate::record::{Event, GuestFacts, Head};
-use crate::run::recorder::chain;
 use crate::scenario::requires::SwapNeed;
 
 /// Where the programs lie in the guest.

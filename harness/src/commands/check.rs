@@ -21,7 +21,7 @@ pub(super) fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
 /// Says what is wrong with files that could not be loaded.
 pub(super) fn refuse(error: &LoadError) -> anyhow::Result<ExitCode> {
     if error.diagnostics().is_empty() {
-        eprintln!("error: {}", crate::run::recorder::chain(error));
+        eprintln!("error: {}", crate::error::chain(error));
     } else {
         show(error.diagnostics());
     }

@@ -11,9 +11,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::case::forward::Forward;
 use crate::case::host::run_case;
 use crate::case::job::Job;
+use crate::error::chain;
 use crate::exit_code::ExitCode;
 use crate::run::progress::{Outside, Progress};
-use crate::run::recorder::chain;
 
 /// Where the record grows: in memory, so that a throttled disk cannot stall the witness.
 const MEMORY: &str = "/run";

@@ -17,11 +17,11 @@ use crate::case::host::HostError;
 use crate::case::{self, Case};
 use crate::cli::{Run, Target};
 use crate::display::Display;
+use crate::error::chain;
 use crate::exit_code::ExitCode;
 use crate::record::event::EndReason;
 use crate::report::{Judged, TROUBLE, exit_code, report};
 use crate::run::progress::Progress;
-use crate::run::recorder::chain;
 use room::NoRoom;
 
 /// What running all cases left behind.

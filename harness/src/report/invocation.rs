@@ -9,12 +9,12 @@ use reports::case_id::HOST;
 use reports::outcome::{Cleanup, Verdict};
 use reports::report::{Case, Machine, Report, Role, TargetKind};
 
+use crate::error::chain;
 use crate::exit_code::ExitCode;
 use crate::judge::{Judgement, judge, starved};
 use crate::record::event::EndReason;
 use crate::record::store::EVENTS;
 use crate::record::{Event, Head, Record, Samples, load};
-use crate::run::recorder::chain;
 
 /// Beside the runs of a store: the trouble that belongs to none of them.
 pub const TROUBLE: &str = "trouble.json";

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::Paths;
 use super::containment::down::{Emptied, is_occupied, stop_if_empty};
-use super::recorder::chain;
 use super::undo::Undo;
+use crate::error::chain;
 use crate::systemd::Manager;
 use crate::unit_name::{run_of, shelter_scope, slice_cgroup};
 

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::recorder::{Recorder, chain};
+use super::recorder::Recorder;
+use crate::error::chain;
 use crate::kmsg::oom::{OomEvent, OomRecord, Parser};
 use crate::kmsg::{Calibration, Error, RawItem, Reader, Record};
 use crate::record::Event;

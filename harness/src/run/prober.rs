@@ -11,8 +11,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::clock::now_us;
-use super::recorder::{Recorder, chain};
+use super::recorder::Recorder;
 use crate::deadline;
+use crate::error::chain;
 use crate::plan::{PlannedAnswer, Question};
 use crate::record::Event;
 use crate::record::event::AnswerResult;

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::clock::now_us;
+use crate::error::chain;
 use crate::record::store::{Store, StoreError};
 use crate::record::{Event, Stamped};
 
@@ -65,18 +66,6 @@ impl Recorder {
     pub fn take_error(&self) -> Option<StoreError> {
         self.error.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
     }
-}
-
-/// An error with everything that caused it, in one line.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        words += &format!(": {cause}");
-        source = cause.source();
-    }
-    words
 }
 
 #[cfg(test)]

@@ -12,9 +12,9 @@ use super::cleanup::{find_cgroups, gone, is_populated};
 use super::containment::down::stop_unit;
 use super::machine::{Machine, MachineError};
 use super::origin::made_by_a_run;
-use super::recorder::chain;
 use super::undo::{UNFINISHED, Undo};
 use super::{Paths, shelter};
+use crate::error::chain;
 use crate::systemd::Manager;
 use crate::unit_name::run_of;
 

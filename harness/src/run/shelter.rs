@@ -8,8 +8,8 @@ use nix::sys::mman::{MlockAllFlags, mlockall};
 
 use super::containment::down::{Stopped, stop_if_empty, stop_unit};
 use super::origin::{Origin, described};
-use super::recorder::chain;
 use crate::cgroupfs;
+use crate::error::chain;
 use crate::property::{Property, PropertyName};
 use crate::systemd::{Manager, Unit};
 use crate::unit_name::{PARENT, SHELTER, shelter_scope};

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use super::recorder::{Recorder, chain};
+use super::recorder::Recorder;
 use super::sampler::{Pulse, Summary, Watch};
 use super::watchdog::{Duty, Trip};
 use super::{Paths, kernel_log, prober, sampler};
 use crate::cgroupfs::KillSwitch;
+use crate::error::chain;
 use crate::plan::Plan;
 use crate::record::Event;
 

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use harness::error::chain;
 use harness::record::{Record, Stamped};
-use harness::run::recorder::chain;
 use reports::outcome::Verdict;
 
 use crate::built::{KILLED, Run};

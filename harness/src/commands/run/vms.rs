@@ -20,11 +20,11 @@ use crate::case::vm::{Bundle, head, run_case};
 use crate::case::{Case, append, write_end};
 use crate::cli::{GuestChoice, Run};
 use crate::display::Display;
+use crate::error::chain;
 use crate::record::event::{EndReason, Mark};
 use crate::record::store::StoreError;
 use crate::record::{Event as Recorded, GuestFacts};
 use crate::report::Judged;
-use crate::run::recorder::chain;
 
 /// The guests to run in, in order.
 pub(super) fn guests(choice: GuestChoice) -> Vec<Guest> {

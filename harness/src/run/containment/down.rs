@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::run::recorder::chain;
+use crate::error::chain;
 use crate::systemd::{self, Manager, Unit};
 use crate::unit_name::slice_cgroup;
 

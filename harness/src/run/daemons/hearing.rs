@@ -5,8 +5,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::deadline;
+use crate::error::chain;
 use crate::killer::Voice;
-use crate::run::recorder::chain;
 use crate::systemd::{Manager, Value};
 
 /// How long systemctl may take.

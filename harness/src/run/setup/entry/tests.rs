@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rstest::rstest;
 
 use super::*;
+use crate::error::chain;
 use crate::host::HostFacts;
 use crate::plan::{Expected, Plan, plan};
 use crate::record::event::ActorEnd;
@@ -15,7 +16,7 @@ use crate::record::store::Store;
 use crate::record::{Event, Stamped};
 use crate::run::Paths;
 use crate::run::containment::Systemd;
-use crate::run::recorder::{Recorder, chain};
+use crate::run::recorder::Recorder;
 use crate::run::signals::Asked;
 use crate::run::undo::{Step, Undo};
 use crate::scenario::Scenario;
