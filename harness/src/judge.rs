@@ -6,6 +6,7 @@ mod answers;
 mod attribution;
 mod cgroup;
 mod conditions;
+mod cut_off;
 mod daemons;
 mod death;
 mod earlyoom;

@@ -76,7 +76,8 @@ fn observe(
         return (Verdict::Inconclusive, why);
     }
     if choices.is_empty() {
-        return (Verdict::Fail, format!("chose nobody; its last words: {}", lines[lines.len() - 1]));
+        let words = format!("chose nobody; its last words: {}", lines[lines.len() - 1]);
+        return not_yet(view, words);
     }
     let pids = |actors: &[Id]| -> Vec<u32> { actors.iter().filter_map(|actor| view.pid(actor)).collect() };
     let (allowed, forbidden) = (pids(&claim.selects), pids(&claim.never));
@@ -101,7 +102,7 @@ fn observe(
     }
     let missing: Vec<Signal> = claim.signals.iter().copied().filter(|signal| !seen(*signal)).collect();
     if !missing.is_empty() {
-        return (Verdict::Fail, format!("never sent {}", names(&missing, ", ")));
+        return not_yet(view, format!("never sent {}", names(&missing, ", ")));
     }
     let first = match thresholds(claim, lines) {
         Ok(first) => first,
@@ -110,6 +111,14 @@ fn observe(
     let dry = if says(|says| says == Says::RunsDry) { "dry run, " } else { "" };
     let words = format!("{dry}{} choices, first {}, {first}", choices.len(), show(&choices[0]));
     (Verdict::Pass, words)
+}
+
+/// Something that it did not do, unless the stress was cut off before it had to.
+fn not_yet(view: &View<'_>, words: String) -> (Verdict, String) {
+    match view.cut_off() {
+        Some(why) => (Verdict::Inconclusive, format!("{words}; {why}")),
+        None => (Verdict::Fail, words),
+    }
 }
 
 /// Checks that every choice followed from a threshold that earlyoom was told, and says how the first one did.

@@ -9,7 +9,7 @@ use super::death::death_of;
 use super::finding::{found, size};
 use super::survival::alive;
 use super::view::View;
-use crate::plan::claim::{AtClaim, KillClaim};
+use crate::plan::claim::{AtClaim, KillClaim, Phase};
 use crate::record::event::ActorEnd;
 
 pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, claim: &KillClaim) -> Finding {
@@ -70,7 +70,21 @@ fn not_ended(view: &View<'_>, claim: &KillClaim) -> (Verdict, String) {
             words += &format!(" ({limit}: max +{max}, oom +{oom}, oom_kill +{kills})");
         }
     }
-    (Verdict::Fail, words)
+    match cut_short(view, claim) {
+        Some(why) => (Verdict::Inconclusive, format!("{words}; {why}")),
+        None => (Verdict::Fail, words),
+    }
+}
+
+/// Why the kill may only not have come yet. At a limit that was reached it is late.
+fn cut_short(view: &View<'_>, claim: &KillClaim) -> Option<String> {
+    let reached = claim.limit.as_deref().and_then(|limit| {
+        let mut units = view.plan.cgroups.iter().chain([&view.plan.slice]);
+        let cap = units.find(|unit| unit.name == limit)?.cap()?;
+        let (_, peak) = view.series(&format!("{limit}:memory.peak"), Phase::Stress).pop()?;
+        Some(peak >= cap)
+    });
+    if reached == Some(true) { None } else { view.cut_off() }
 }
 
 fn ended(view: &View<'_>, claim: &KillClaim, kill: &Kill) -> (Verdict, String) {

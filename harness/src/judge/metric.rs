@@ -11,6 +11,7 @@ use super::view::View;
 use super::{answers, gaps, seen};
 use crate::metric::Course;
 use crate::plan::claim::{Bound, BoundKind, BoundValue, MetricClaim, Phase, Unit};
+use crate::record::event::Mark;
 
 pub(super) fn judge(view: &View<'_>, id: &str, claim: &MetricClaim) -> Finding {
     let judged: Vec<Judged> = claim.bounds.iter().map(|bound| judge_bound(view, claim, bound)).collect();
@@ -63,7 +64,10 @@ fn judge_bound(view: &View<'_>, claim: &MetricClaim, bound: &Bound) -> Judged {
             (Verdict::Inconclusive, format!("{observed} as far as was seen; {why}"))
         }
         (None, _) if held => (Verdict::Pass, observed),
-        (None, _) => (Verdict::Fail, observed),
+        (None, _) => match not_yet(view, claim, bound.kind) {
+            Some(why) => (Verdict::Inconclusive, format!("{observed}; {why}")),
+            None => (Verdict::Fail, observed),
+        },
     };
     Judged { verdict, expected, observed, number }
 }
@@ -111,6 +115,16 @@ fn is_settled(metric: &str, kind: BoundKind, held: bool) -> bool {
         BoundKind::MaxDelta | BoundKind::MaxRate => only_rises(metric) && !held,
         BoundKind::MinDelta | BoundKind::MinRate => only_rises(metric) && held,
     }
+}
+
+/// Why a growth that was too small may only not have come yet.
+fn not_yet(view: &View<'_>, claim: &MetricClaim, kind: BoundKind) -> Option<String> {
+    let to_the_end = match claim.during {
+        Phase::Run | Phase::Hold | Phase::Stress => true,
+        Phase::Climb => view.mark(Mark::Hold).is_none(),
+        Phase::Baseline => false,
+    };
+    if to_the_end && kind == BoundKind::MinDelta { view.cut_off() } else { None }
 }
 
 /// Whether a metric never falls.

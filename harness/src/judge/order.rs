@@ -36,12 +36,17 @@ pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, order: &[Id]) -> 
     }
     killed.sort_by_key(|(at, _)| *at);
     let names: Vec<&str> = killed.iter().map(|(_, actor)| *actor).collect();
+    let so_far = order.iter().map(Id::as_str).zip(&names).all(|(due, killed)| due == *killed);
     let mut observed = if names.is_empty() { "nobody was killed".into() } else { names.join(", then ") };
     let verdict = if !unseen.is_empty() {
         observed += &format!("; not explained or not seen: {}", unseen.join(", "));
         Verdict::Inconclusive
     } else if names.iter().copied().eq(order.iter().map(Id::as_str)) {
         Verdict::Pass
+    } else if let Some(why) = view.cut_off().filter(|_| so_far) {
+        // The next may have been about to die.
+        observed += &format!("; {why}");
+        Verdict::Inconclusive
     } else {
         Verdict::Fail
     };

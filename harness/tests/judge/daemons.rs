@@ -11,8 +11,8 @@ use crate::built::{CANARY, HOG, Run, finding, running, verdict_of};
 
 const OOMD: &str = "systemd-oomd.service";
 const WATCHES: &str = "\n[[expect]]\nid = \"armed\"\noomd = { watches = \"work\", trigger = \"swap\" }\n";
-const ORDER: &str = "\n[[expect]]\nid = \"order\"\nkill-order = [\"hog\", \"canary\"]\n";
-const CHOOSES: &str = r#"
+pub(crate) const ORDER: &str = "\n[[expect]]\nid = \"order\"\nkill-order = [\"hog\", \"canary\"]\n";
+pub(crate) const CHOOSES: &str = r#"
 [earlyoom]
 dry-run = true
 term-memory = 50
@@ -57,7 +57,7 @@ fn oomd_is_a_backstop_only_where_its_own_dump_says_so(#[case] dumps: Vec<String>
 }
 
 /// The unit of the scenario's own earlyoom.
-fn own_earlyoom(run: &Run) -> String {
+pub(crate) fn own_earlyoom(run: &Run) -> String {
     run.plan().daemons.iter().find(|daemon| daemon.start.is_some()).expect("an earlyoom").unit.to_string()
 }
 

@@ -4,6 +4,7 @@ mod answers;
 mod attribution;
 mod built;
 mod conditions;
+mod cut_off;
 mod daemons;
 mod damaged;
 mod ends;
