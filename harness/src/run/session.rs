@@ -60,10 +60,7 @@ impl Session<'_> {
         };
         let end = self.phases(&children);
         if matches!(end, EndReason::Aborted { .. } | EndReason::Interrupted { .. }) {
-            for switch in self.actors.switches().iter() {
-                // Gone already, or the undo journal gets it.
-                let _ = switch.pull();
-            }
+            self.end_stress();
         }
         self.settle();
         match end {
@@ -175,9 +172,15 @@ impl Session<'_> {
         }
         self.actors.reap(self.recorder);
         self.actors.record_alive(&self.paths.root, self.recorder);
-        let questions: [fn(&mut Self); 3] = [
+        let questions: [fn(&mut Self); 4] = [
             |run| readings::units(run.plan, run.systemd, run.recorder, When::After),
             |run| run.daemons.dump(run.recorder),
+            // The last sample is of what the stress left. A hog that spins at its limit fills the logs faster than they
+            // can be read to their end.
+            |run| {
+                run.stop_sampling();
+                run.end_stress();
+            },
             |run| run.daemons.collect(run.systemd, run.recorder),
         ];
         for question in questions {
@@ -188,9 +191,23 @@ impl Session<'_> {
         self.stop_watching();
     }
 
+    /// Kills every actor that still lives.
+    fn end_stress(&self) {
+        for switch in self.actors.switches().iter() {
+            // Gone already, or the undo journal gets it.
+            let _ = switch.pull();
+        }
+    }
+
     /// Stops the watching threads; the record then has all they saw.
     fn stop_watching(&mut self) {
-        if let Some(summary) = self.watchers.stop() {
+        self.stop_sampling();
+        self.watchers.stop();
+    }
+
+    /// Takes the last sample.
+    fn stop_sampling(&mut self) {
+        if let Some(summary) = self.watchers.stop_sampling() {
             self.recorder.record(Event::SelfUse {
                 peak_rss: peak_rss().unwrap_or(0),
                 ticks: summary.ticks,

@@ -90,16 +90,20 @@ impl Watchers {
         self.watchdog.as_ref().and_then(Duty::tripped)
     }
 
-    /// Stops every thread that still runs and waits for it, the sampler last: until then the watchdog needs it. The record
-    /// then has all they saw.
-    pub(super) fn stop(&mut self) -> Option<Summary> {
-        self.bell.over();
-        for prober in self.probers.drain(..) {
-            join(prober, &self.recorder);
-        }
+    /// Stops every thread that still runs and waits for it. The record then has all they saw.
+    pub(super) fn stop(&mut self) {
+        self.stop_sampling();
         self.kernel_log_stop.store(true, Ordering::Release);
         if let Some(kernel_log) = self.kernel_log.take() {
             join(kernel_log, &self.recorder);
+        }
+    }
+
+    /// Stops all but the kernel log, the sampler last: until then the watchdog needs it.
+    pub(super) fn stop_sampling(&mut self) -> Option<Summary> {
+        self.bell.over();
+        for prober in self.probers.drain(..) {
+            join(prober, &self.recorder);
         }
         if let Some(watchdog) = &mut self.watchdog {
             watchdog.end();
