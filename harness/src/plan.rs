@@ -59,6 +59,9 @@ pub struct Plan {
     /// How long the stress must be held at least for the claims to count, µs; 0 = the scenario does not say.
     #[serde(default)]
     pub hold_us: u64,
+    /// When the stress has been held for so long the run ends, µs; none when it ends with its balloons or its time alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enough_us: Option<u64>,
     /// What the machine must have, and must still have when the stress is over.
     #[serde(default)]
     pub required: PlannedRequires,

@@ -76,6 +76,8 @@ pub struct Scenario {
     pub observe: Span,
     /// The least time for which the stress must be held, from the moment it is reached, for the claims to count.
     pub hold: Span,
+    /// When the stress has been held for so long, the run ends although balloons live.
+    pub enough: Option<Span>,
     /// How long bystanders run alone before.
     pub baseline: Span,
     /// What the machine must have.
@@ -172,6 +174,7 @@ impl Scenario {
         changed.expects.extend(twin.expects.iter().cloned());
         changed.observe = twin.observe.unwrap_or(self.observe);
         changed.hold = twin.hold.unwrap_or(self.hold);
+        changed.enough = twin.enough.or(self.enough);
         changed.requires = self.requires.merged(&twin.requires);
         Ok(changed)
     }

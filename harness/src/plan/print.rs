@@ -28,6 +28,9 @@ fn write_plan(out: &mut String, plan: &Plan) -> std::fmt::Result {
         seconds(plan.observe_us),
         seconds(plan.deadline_us)
     )?;
+    if let Some(enough) = plan.enough_us {
+        writeln!(out, "# ends when the stress has been held for {}", seconds(enough))?;
+    }
     if plan.hold_us > 0 {
         writeln!(out, "# counts when the stress is held for {} at least", seconds(plan.hold_us))?;
     }

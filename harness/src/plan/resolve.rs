@@ -49,6 +49,7 @@ pub fn plan(scenario: &Scenario, host: &HostFacts, run: &str) -> Result<Plan, Pl
         baseline_us: scenario.baseline.0,
         observe_us: scenario.observe.0,
         hold_us: scenario.hold.0,
+        enough_us: scenario.enough.map(|enough| enough.0),
         required: PlannedRequires { swap: scenario.requires.swap, units: scenario.requires.units.clone() },
         sample_every_us: SAMPLE_EVERY_US,
         slice,

@@ -114,20 +114,20 @@ impl Session<'_> {
     fn watch(&mut self, children: &SignalFd, part: Release, until: u64) -> Option<EndReason> {
         let began = now_us();
         let stress = part == Release::Stress;
-        let mut hold = false;
+        let mut held_from: Option<u64> = None;
         self.daemons.reach(part.moment(), self.systemd, self.undo, self.recorder);
         loop {
             self.actors.release_due(part, began, self.recorder);
             pause(children);
             self.actors.reap(self.recorder);
-            if stress && !hold && self.watchers.pulse.reached.load(Ordering::Acquire) {
-                hold = true;
+            if stress && held_from.is_none() && self.watchers.pulse.reached.load(Ordering::Acquire) {
+                held_from = Some(now_us());
                 self.enter(Mark::Hold);
                 self.daemons.reach(Moment::Hold, self.systemd, self.undo, self.recorder);
             }
             let now = now_us();
             self.daemons.expire(now, self.systemd, self.recorder);
-            let phase = if hold { Mark::Hold } else { part.mark() };
+            let phase = if held_from.is_some() { Mark::Hold } else { part.mark() };
             self.outside.progress(&Progress::of(&self.watchers.pulse, phase, now - began, self.plan));
             if let Some(end) = self.stopped() {
                 return Some(end);
@@ -135,7 +135,9 @@ impl Session<'_> {
             if stress && self.actors.balloons_ended() {
                 return Some(EndReason::BalloonsEnded);
             }
-            if now >= until {
+            let enough =
+                self.plan.enough_us.zip(held_from).is_some_and(|(enough, from)| now >= from + enough);
+            if now >= until || enough {
                 return None;
             }
         }

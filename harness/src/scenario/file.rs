@@ -52,6 +52,10 @@ impl FromTable for Scenario {
             "hold",
             "the least time for which the stress is held for the claims to count, none by default",
         );
+        let enough = table.optional(
+            "enough",
+            "the run ends when the stress has been held for so long, although balloons live; none by default",
+        );
         let baseline = table.optional("baseline", "how long bystanders run alone before, \"1s\" by default");
         let requires = table.optional("requires", "what the machine must have; unmet: skipped");
         let cgroups = table.node("cgroup", false, "the cgroups to make, by name", cgroups_schema);
@@ -89,6 +93,7 @@ impl FromTable for Scenario {
             deadline: deadline?,
             observe: observe.unwrap_or(DEFAULT_OBSERVE),
             hold: hold.unwrap_or_default(),
+            enough,
             baseline: baseline.unwrap_or(DEFAULT_BASELINE),
             requires: requires.unwrap_or_default(),
             base_limits: base_limits(&cgroups),

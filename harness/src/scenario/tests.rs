@@ -42,7 +42,7 @@ fn a_twin_changes_single_keys_of_an_actor() {
     let (before, after) = (scenario.actor("hog").unwrap(), twin.actor("hog").unwrap());
     assert_eq!(after.oom_score_adjust, actor::OomScoreAdjust::NEVER);
     assert_eq!(Actor { oom_score_adjust: before.oom_score_adjust, ..after.clone() }, *before);
-    assert_eq!(twin.observe, Span::seconds(14));
+    assert_eq!(twin.enough, Some(Span::seconds(3)));
     assert!(twin.twins.is_empty());
 }
 

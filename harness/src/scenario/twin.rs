@@ -45,6 +45,8 @@ pub struct Twin {
     pub observe: Option<Span>,
     /// Another `hold`.
     pub hold: Option<Span>,
+    /// Another `enough`.
+    pub enough: Option<Span>,
     /// Actors to leave out, and killers by their names.
     pub drop: Vec<Id>,
     /// Actors to add.
@@ -81,6 +83,22 @@ struct Changes {
     killers: Vec<OwnKiller>,
     observe: Option<Span>,
     hold: Option<Span>,
+    enough: Option<Span>,
+}
+
+/// The times of a scenario that a twin may change.
+const TIMES: [&str; 3] = ["observe", "hold", "enough"];
+
+impl Changes {
+    /// Where the time of this name goes.
+    fn time(&mut self, name: &str) -> Option<&mut Option<Span>> {
+        match name {
+            "observe" => Some(&mut self.observe),
+            "hold" => Some(&mut self.hold),
+            "enough" => Some(&mut self.enough),
+            _ => None,
+        }
+    }
 }
 
 impl Twin {
@@ -97,7 +115,7 @@ impl Twin {
         let set = table.node(
             "set",
             false,
-            "what is changed: \"CGROUP.Property\", \"ACTOR.key\", \"earlyoom.key\", \"observe\" or \"hold\"",
+            "what is changed: \"CGROUP.Property\", \"ACTOR.key\", \"earlyoom.key\", \"observe\", \"hold\" or \"enough\"",
             set_schema,
         );
         let changes = set.map_or_else(|| Some(Changes::default()), |set| read_set(set, table.reader, base));
@@ -126,6 +144,7 @@ impl Twin {
             killers: changes.killers,
             observe: changes.observe,
             hold: changes.hold,
+            enough: changes.enough,
             drop: drop.unwrap_or_default(),
             added: added.unwrap_or_default(),
             requires: requires.unwrap_or_default(),
@@ -139,7 +158,7 @@ fn set_schema(generator: &mut SchemaGenerator) -> Schema {
     let span = Span::schema(generator);
     json_schema!({
         "type": "object",
-        "patternProperties": { "^[a-z0-9][a-z0-9-]*\\.[A-Za-z-]+$": {}, "^(observe|hold)$": span },
+        "patternProperties": { "^[a-z0-9][a-z0-9-]*\\.[A-Za-z-]+$": {}, "^(observe|hold|enough)$": span },
         "additionalProperties": false,
     })
 }
@@ -157,9 +176,10 @@ fn read_set(node: &Node<'_>, reader: &mut Reader, base: &Base<'_>) -> Option<Cha
     for (key, value) in in_file_order(entries) {
         let target = key.get_ref().as_ref();
         match target.split_once('.') {
-            None if target == "observe" => changes.observe = Span::read(value, reader),
-            None if target == "hold" => changes.hold = Span::read(value, reader),
-            None => refuse_target(key, value, reader, base),
+            None => match changes.time(target) {
+                Some(time) => *time = Span::read(value, reader),
+                None => refuse_target(key, value, reader, base),
+            },
             Some((name, property)) if base.cgroups.iter().any(|cgroup| *cgroup == *name) => {
                 changes.properties.extend(read_property(name, property, key, value, reader));
             }
@@ -189,7 +209,6 @@ fn read_set(node: &Node<'_>, reader: &mut Reader, base: &Base<'_>) -> Option<Cha
                     });
                     put(&mut actors[index].1, setting, key, value, reader);
                 }
-                None if target == "hold" => changes.hold = Span::read(value, reader),
                 None => refuse_target(key, value, reader, base),
             },
         }
@@ -256,13 +275,13 @@ fn refuse_target(key: &Spanned<Cow<'_, str>>, value: &Node<'_>, reader: &mut Rea
         &reader.source,
         key.span(),
         format!(
-            "`{target}` is neither CGROUP.Property nor ACTOR.key of this scenario, nor `observe` or `hold`"
+            "`{target}` is neither CGROUP.Property nor ACTOR.key of this scenario, nor `observe`, `hold` or `enough`"
         ),
     );
     if value.get_ref().is_table() && known().any(|id| id == name) {
         problem = problem.help(format!("put the whole name in quotes: \"{name}.Property\""));
     } else if rest.is_empty() {
-        problem = problem.did_you_mean(nearest(target, ["observe", "hold"]), false);
+        problem = problem.did_you_mean(nearest(target, TIMES), false);
     } else {
         problem = problem.did_you_mean(nearest(name, known()).map(|near| format!("{near}.{rest}")), true);
     }

@@ -5,6 +5,7 @@ mod machine;
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::time::{Duration, Instant};
 
 use harness::host::HostFacts;
 use harness::plan::{Plan, plan};
@@ -51,7 +52,11 @@ kill = { victim = "hog", by = "memcg", limit = "work" }
 
 /// A run of two slices without actors, which lasts as long as it must.
 fn a_plan() -> Plan {
-    let scenario = Scenario::parse("run.toml", SCENARIO).unwrap_or_else(|invalid| panic!("{invalid}"));
+    plan_of(SCENARIO)
+}
+
+fn plan_of(text: &str) -> Plan {
+    let scenario = Scenario::parse("run.toml", text).unwrap_or_else(|invalid| panic!("{invalid}"));
     let facts = HostFacts {
         memory_total: Some(4_096_000_000),
         killers: [(Killer::SystemdOomd, false), (Killer::Earlyoom, false)].into(),
@@ -107,6 +112,22 @@ fn a_run_goes_through_all_its_parts_and_leaves_nothing() {
     let memory_total = Some(4_096_000_000);
     assert!(events.contains(&Event::MachineRead { swap_total: Some(0), memory_total }), "{events:#?}");
     assert_undone(&machine, &events);
+}
+
+#[test]
+fn a_run_ends_when_its_stress_has_been_held_for_long_enough() {
+    let machine = Machine::new();
+    let text =
+        SCENARIO.replace("\"work:memory.peak\"\nmin = \"486M\"", "\"host:memory.available\"\nmax = \"2G\"");
+    let mut plan = plan_of(&text);
+    (plan.observe_us, plan.enough_us) = (60_000_000, Some(50_000));
+    let meminfo = machine.paths().root.join("proc/meminfo");
+    let less = "MemTotal: 4000000 kB\nMemAvailable: 1000000 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n";
+    let began = Instant::now();
+    let (end, events) = run_on(&machine, &plan, &mut |_| fs::write(&meminfo, less).expect("written"));
+    assert_eq!(end, EndReason::ObserveElapsed);
+    assert!(events.contains(&Event::Phase { phase: Mark::Hold }), "{events:#?}");
+    assert!(began.elapsed() < Duration::from_secs(30), "it was watched to its end");
 }
 
 #[test]

@@ -355,6 +355,16 @@ fn a_sound_scenario_has_no_problems() {
     "error[outlasts-observe]: the stress cannot be held for 11s: it is watched for 20s"
 )]
 #[case(
+    "observe = \"20s\"",
+    "observe = \"20s\"\nhold = \"2s\"\nenough = \"1s\"",
+    "error[outlasts-observe]: the stress is never held for 2s: 1s of it are enough"
+)]
+#[case(
+    "observe = \"20s\"",
+    "observe = \"20s\"\nenough = \"0s\"",
+    "error[zero-time]: `enough` of 0s leaves no time"
+)]
+#[case(
     "set = { \"work.MemoryMax\" = \"infinity\" }",
     "set = { \"work.MemoryMax\" = \"infinity\", \"hold\" = \"11s\" }",
     "error[outlasts-observe]: in twin `off`: the stress cannot be held for 11s"

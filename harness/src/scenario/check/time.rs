@@ -94,12 +94,23 @@ fn hold(checker: &mut Checker<'_>) {
         let problem = checker.report(OUTLASTS_OBSERVE, &["hold".into()], message);
         problem.help.push(format!("`within` of [reached] ({within}) and `hold` must fit into `observe`"));
     }
+    if let Some(enough) = scenario.enough.filter(|enough| *enough < hold) {
+        let message = format!("the stress is never held for {hold}: {enough} of it are enough");
+        let problem = checker.report(OUTLASTS_OBSERVE, &["enough".into()], message);
+        problem.help.push("raise `enough` or lower `hold`".to_owned());
+    }
 }
 
 /// A time in which nothing can happen, or a pause of no length.
 fn zeroes(checker: &mut Checker<'_>) {
     let scenario = checker.scenario;
     let none = Some(Span(0));
+    if scenario.enough == none {
+        checker
+            .report(ZERO_TIME, &["enough".into()], "`enough` of 0s leaves no time")
+            .help
+            .push("such as \"3s\"".to_owned());
+    }
     let refuse = |checker: &mut Checker<'_>, path: &[Step<'_>], key: &str| {
         let path = join(path, &[key.into()]);
         checker
