@@ -184,7 +184,7 @@ fn a_run_that_panics_is_undone_and_its_threads_end_with_it() {
     let samples = machine.dir.path().join("record/samples.jsonl");
     let rows = || fs::read_to_string(&samples).expect("samples").lines().count();
     let before = rows();
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    std::thread::sleep(Duration::from_millis(200));
     assert_eq!(rows(), before);
 }
 
