@@ -69,7 +69,7 @@ pub enum Command {
     Run(Run),
     /// Judge a run again from its record alone.
     Judge(Judge),
-    /// Check scenario files without running anything. Needs neither root nor systemd.
+    /// Check scenario files and policies without running anything. Needs neither root nor systemd.
     Check(Check),
     /// List the scenarios, their twins and what they claim.
     List(List),
@@ -194,8 +194,8 @@ pub struct Judge {
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Scenario files.
-    #[arg(value_name = "FILE", required = true)]
+    /// Scenario files, and policy directories (those with a policy.toml).
+    #[arg(value_name = "FILE|DIR", required = true)]
     pub files: Vec<PathBuf>,
 }
 
@@ -240,6 +240,8 @@ pub struct Schema {
 pub enum Format {
     /// A scenario file.
     Scenario,
+    /// The policy.toml of a policy directory.
+    Policy,
     /// The JSON report.
     Report,
 }

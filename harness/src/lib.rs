@@ -19,6 +19,7 @@ pub mod kmsg;
 pub mod metric;
 pub mod notation;
 pub mod plan;
+pub mod policy;
 pub mod process;
 pub mod procfs;
 pub mod property;

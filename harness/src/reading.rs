@@ -21,7 +21,8 @@ mod table;
 
 pub(crate) use scalar::{Scalar, read_scalar, scalar_schema};
 pub(crate) use table::{
-    FromTable, Table, describe, in_file_order, object, read_entries, read_table, table_schema,
+    FromTable, Table, describe, in_file_order, object, published_schema, read_entries, read_table,
+    table_schema,
 };
 
 /// A value with its place in the file.

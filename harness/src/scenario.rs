@@ -21,6 +21,7 @@ mod check;
 pub(crate) mod file;
 mod load;
 mod references;
+mod role;
 mod rules;
 mod schema;
 
@@ -36,6 +37,7 @@ pub use killer::OwnKiller;
 pub use load::{LoadError, find, load_all};
 pub use protect::Protect;
 pub use requires::Requires;
+pub use role::TreeRole;
 pub use rules::rules;
 pub use safety::Safety;
 pub use schema::schema;

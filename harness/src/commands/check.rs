@@ -1,20 +1,40 @@
-//! `bulkhead check`: scenario files, judged without running anything.
+//! `bulkhead check`: scenario files and policy directories, judged without running anything.
 
 use crate::cli::Check;
 use crate::exit_code::ExitCode;
+use crate::policy::{self, Directory};
 use crate::reading::diagnostic::Diagnostic;
 use crate::scenario::{LoadError, check as check_scenario, load_all};
 
 pub(super) fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
-    let scenarios = match load_all(&arguments.files) {
+    let (policies, files): (Vec<_>, Vec<_>) =
+        arguments.files.iter().partition(|path| policy::is_policy(path).is_some());
+    let scenarios = match load_all(&files) {
         Ok(scenarios) => scenarios,
         Err(error) => return refuse(&error),
     };
-    let found: Vec<Diagnostic> = scenarios.iter().flat_map(check_scenario).collect();
+    let mut found: Vec<Diagnostic> = scenarios.iter().flat_map(check_scenario).collect();
+    for path in &policies {
+        match Directory::load(policy::is_policy(path).unwrap_or(path)) {
+            Ok(directory) => found.extend(policy::check(&directory)),
+            Err(policy::LoadError::Invalid(invalid)) => found.extend(invalid.diagnostics),
+            Err(error) => {
+                eprintln!("error: {}", crate::error::chain(&error));
+                return Ok(ExitCode::Usage);
+            }
+        }
+    }
     show(&found);
     let errors = found.iter().filter(|diagnostic| diagnostic.is_error()).count();
     let warnings = found.len() - errors;
-    eprintln!("{} scenario(s) checked: {errors} error(s), {warnings} warning(s)", scenarios.len());
+    let mut counted = Vec::new();
+    if !scenarios.is_empty() || policies.is_empty() {
+        counted.push(format!("{} scenario(s)", scenarios.len()));
+    }
+    if !policies.is_empty() {
+        counted.push(format!("{} policy directories", policies.len()));
+    }
+    eprintln!("{} checked: {errors} error(s), {warnings} warning(s)", counted.join(" and "));
     Ok(if errors > 0 { ExitCode::Usage } else { ExitCode::Passed })
 }
 

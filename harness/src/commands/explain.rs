@@ -7,8 +7,9 @@ use crate::exit_code::ExitCode;
 use crate::metric::catalogue;
 use crate::notation::suggest::nearest;
 use crate::property::PropertyName;
+use crate::reading::rule::Rule;
 use crate::scenario::expectation::families;
-use crate::scenario::rules;
+use crate::{policy, scenario};
 
 pub(super) fn explain(arguments: &Explain) -> anyhow::Result<ExitCode> {
     let Some(word) = &arguments.word else {
@@ -66,6 +67,11 @@ fn other(name: &str) -> Option<String> {
     }
     let verdict = Verdict::ALL.into_iter().find(|verdict| verdict.word() == name)?;
     Some(format!("{verdict}  (verdict)\n\n{}", verdict.meaning()))
+}
+
+/// The rules of everything that `check` reads.
+fn rules() -> impl Iterator<Item = &'static Rule> {
+    scenario::rules().chain(policy::rules())
 }
 
 fn names() -> Vec<String> {

@@ -6,6 +6,7 @@ use crate::exit_code::ExitCode;
 pub(super) fn schema(arguments: &Schema) -> anyhow::Result<ExitCode> {
     match arguments.format {
         Format::Scenario => println!("{:#}", crate::scenario::schema()),
+        Format::Policy => println!("{:#}", crate::policy::schema()),
         Format::Report => println!("{}", reports::json::schema()),
     }
     Ok(ExitCode::Passed)

@@ -119,6 +119,31 @@ impl UnitName {
     pub fn unit_type(&self) -> &str {
         self.0.rsplit_once('.').map_or("", |(_, unit_type)| unit_type)
     }
+
+    /// The name without its type.
+    #[must_use]
+    pub fn stem(&self) -> &str {
+        self.0.rsplit_once('.').map_or(&*self.0, |(stem, _)| stem)
+    }
+
+    /// What stands between the first `@` and the type: `alice` of `server@alice.service`, nothing of a template.
+    #[must_use]
+    pub fn instance(&self) -> Option<&str> {
+        self.stem().split_once('@').map(|(_, instance)| instance)
+    }
+
+    /// The template of an instance: `server@.service` of `server@alice.service`.
+    #[must_use]
+    pub fn template(&self) -> Option<Self> {
+        let (prefix, instance) = self.stem().split_once('@')?;
+        (!instance.is_empty()).then(|| Self(format!("{prefix}@.{}", self.unit_type())))
+    }
+
+    /// Whether it is a template, of which only instances run: `server@.service`.
+    #[must_use]
+    pub fn is_template(&self) -> bool {
+        self.instance() == Some("")
+    }
 }
 
 impl FromStr for UnitName {

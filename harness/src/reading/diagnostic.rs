@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use annotate_snippets::{AnnotationKind, Group, Patch, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Origin, Patch, Renderer, Snippet};
 use toml::de::DeTable;
 
 use crate::reading::places::{Places, Step};
@@ -27,6 +27,11 @@ impl Source {
     /// A source for messages about `path`, whose `text` is that of `table`.
     pub(super) fn new(path: &str, text: &str, table: &DeTable<'_>) -> Self {
         Self { path: path.into(), text: text.into(), places: Arc::new(Places::of_table(0..0, table)) }
+    }
+
+    /// A source for messages about `path`, which is no TOML; without `text`, about the file as a whole.
+    pub(crate) fn plain(path: &str, text: &str) -> Self {
+        Self { path: path.into(), text: text.into(), places: Arc::default() }
     }
 
     /// The bytes of the value at `path`; of what is around it when it is not there.
@@ -147,7 +152,12 @@ impl Diagnostic {
             .map(|(span, label)| AnnotationKind::Context.span(clamp(span)).label(label.as_str()));
         let snippet =
             Snippet::source(text).path(self.source.path.to_string()).annotation(primary).annotations(related);
-        let mut group = level.primary_title(self.message.as_str()).id(self.rule.id).element(snippet);
+        let group = level.primary_title(self.message.as_str()).id(self.rule.id);
+        let mut group = if text.is_empty() && self.span.is_empty() {
+            group.element(Origin::path(self.source.path.to_string()))
+        } else {
+            group.element(snippet)
+        };
         for note in &self.notes {
             group = group.element(annotate_snippets::Level::NOTE.message(note.as_str()));
         }

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
 use toml::Spanned;
 use toml::de::DeTable;
@@ -245,4 +246,15 @@ pub(crate) fn object(keys: Vec<Key>) -> Schema {
 /// The JSON Schema of a table type; the body of its [`Value::schema`].
 pub(crate) fn table_schema<T: FromTable>(generator: &mut SchemaGenerator) -> Schema {
     object(describe(generator, T::from_table))
+}
+
+/// The JSON Schema (draft 2020-12) of a whole file. Its keys come from the parser, which is run over an empty table; the value
+/// types describe their own notation.
+pub(crate) fn published_schema<T: FromTable>(title: &str) -> serde_json::Value {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let mut root = table_schema::<T>(&mut generator);
+    root.insert("$schema".to_owned(), "https://json-schema.org/draft/2020-12/schema".into());
+    root.insert("title".to_owned(), title.into());
+    root.insert("$defs".to_owned(), generator.take_definitions(true).into());
+    root.to_value()
 }

@@ -106,13 +106,13 @@ fn no_files_import_one_another_in_a_circle() {
     assert!(circles.is_empty(), "{circles:#?}");
 }
 
-/// Rooms that only compute, and what none of their files may name. Scenarios and records are files of the user's, which
-/// `scenario::load` and `report::invocation` find.
+/// Rooms that only compute, and what none of their files may name. Scenarios, policies and records are files of the user's,
+/// which the finders read.
 #[test]
 fn rooms_that_only_compute_touch_no_machine() {
     const PURE: &[&str] =
-        &["guard", "judge", "notation", "plan", "reading", "report", "requirement", "scenario"];
-    const FINDERS: [&str; 2] = ["scenario::load", "report::invocation"];
+        &["guard", "judge", "notation", "plan", "policy", "reading", "report", "requirement", "scenario"];
+    const FINDERS: [&str; 4] = ["policy::load", "policy::root", "report::invocation", "scenario::load"];
     const TOUCHES: &[&[&str]] = &[
         &["std", "fs"],
         &["std", "process", "Command"],

@@ -78,12 +78,35 @@ fn a_list_of_no_directory_is_a_usage_error() {
 }
 
 #[test]
-fn both_schemas_are_json_and_name_themselves() {
-    for (format, key) in [("scenario", "reached"), ("report", "exit_code")] {
+fn every_schema_is_json_and_names_itself() {
+    for (format, key) in [("scenario", "reached"), ("policy", "tree"), ("report", "exit_code")] {
         let schema: serde_json::Value = serde_json::from_str(&printed(&["schema", format])).expect("JSON");
         assert!(schema["properties"].get(key).is_some(), "{format} has no {key}");
     }
-    bulkhead(&["schema", "receipt"]).assert().code(2).stderr(contains("possible values: scenario, report"));
+    bulkhead(&["schema", "receipt"])
+        .assert()
+        .code(2)
+        .stderr(contains("possible values: scenario, policy, report"));
+}
+
+#[test]
+fn a_policy_directory_is_checked_beside_scenarios() {
+    let scenarios = scenarios(&["hard-cap-kill"]);
+    let scenario = scenarios.path().join("hard-cap-kill.toml").display().to_string();
+    let policy = root().join("harness/tests/fixtures/policies/every-key");
+    for named in [policy.clone(), policy.join("policy.toml")] {
+        bulkhead(&["check", &scenario, &named.display().to_string()])
+            .assert()
+            .code(0)
+            .stdout(is_empty())
+            .stderr(contains("1 scenario(s) and 1 policy directories checked: 0 error(s)"));
+    }
+    let broken = tempfile::tempdir().expect("a temporary directory");
+    fs::write(broken.path().join("policy.toml"), "schema = 1\ntitel = \"x\"\n").expect("written");
+    bulkhead(&["check", &broken.path().display().to_string()])
+        .assert()
+        .code(2)
+        .stderr(contains("policy.toml:2").and(contains("did you mean `title`?")));
 }
 
 /// Standard error on a terminal: the only place where colour is ever used by `check`.

@@ -85,6 +85,7 @@ fn versions_are_the_packages() {
 #[case::a_property("MemoryHigh", "MemoryHigh  (property")]
 #[case::a_verdict("inconclusive", "inconclusive  (verdict)")]
 #[case::a_rule("tight-deadline", "tight-deadline  (warning of `bulkhead check`)")]
+#[case::a_rule_of_policies("set-id-file", "set-id-file  (error of `bulkhead check`)")]
 fn a_word_is_explained_in_a_paragraph(#[case] word: &str, #[case] start: &str) {
     let text = printed(&["explain", word]);
     assert!(text.starts_with(start), "{text}");
@@ -109,7 +110,7 @@ fn without_a_word_everything_there_is_is_listed() {
     for info in harness::metric::catalogue() {
         assert!(all.contains(info.name), "{}", info.name);
     }
-    for rule in harness::scenario::rules() {
+    for rule in harness::scenario::rules().chain(harness::policy::rules()) {
         assert!(all.contains(rule.id), "{}", rule.id);
     }
     for family in harness::scenario::expectation::families() {
