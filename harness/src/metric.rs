@@ -16,9 +16,11 @@ use crate::reading::rule::{Rule, rules};
 use crate::reading::{Scalar, value};
 
 mod catalogue;
+pub mod column;
 mod source;
 
 pub use catalogue::{Course, MetricInfo, SubjectKind, Unit, catalogue, columns, files};
+pub use column::Column;
 pub use source::{Derived, Field, Source};
 
 rules! {
@@ -41,13 +43,21 @@ pub enum Subject {
     Actor(Id),
 }
 
+impl Subject {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Host => "host",
+            Self::Protect => "protect",
+            Self::Cgroup(id) | Self::Actor(id) => id,
+        }
+    }
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Host => f.write_str("host"),
-            Self::Protect => f.write_str("protect"),
-            Self::Cgroup(id) | Self::Actor(id) => id.fmt(f),
-        }
+        f.write_str(self.as_str())
     }
 }
 
@@ -71,6 +81,12 @@ impl Metric {
             0 => self.info.name.to_owned(),
             probe => self.info.name.replace('N', &probe.to_string()),
         }
+    }
+
+    /// Its column of the sample file; what the judge computes has none of this name.
+    #[must_use]
+    pub fn column(&self) -> Column<'_> {
+        self.info.of(self.subject.as_str())
     }
 }
 

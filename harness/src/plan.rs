@@ -28,6 +28,7 @@ pub use print::print;
 pub use resolve::plan;
 
 use crate::cgroupfs::{CgroupPath, Limit, LimitFile};
+use crate::metric::Metric;
 use crate::notation::id::{Id, UnitName};
 use crate::notation::limit;
 use crate::property::{Property, PropertyName, PropertyValue, UnitKind};
@@ -272,7 +273,7 @@ impl PlannedAnswer {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlannedReached {
     /// A sampled metric.
-    pub metric: String,
+    pub metric: Metric,
     /// Its unit.
     pub unit: Unit,
     /// `Min` or `Max`.

@@ -10,6 +10,7 @@ use reports::number::Unit;
 use reports::report::{Case, Point, Role, Series};
 
 use crate::judge::{Judgement, starved};
+use crate::metric::column::{HOST_SWAP_USED, MEMORY_CURRENT};
 use crate::plan::Plan;
 use crate::record::event::EndReason;
 use crate::record::{Event, Record};
@@ -63,13 +64,13 @@ fn courses(plan: &Plan, timeline: &Timeline<'_>) -> Vec<Series> {
     let memory = plan
         .cgroups
         .iter()
-        .map(|cgroup| (format!("{}:memory.current", cgroup.name), cgroup.cap().map(|bytes| bytes as f64)));
-    let swap = ("host:swap.used".to_owned(), None);
+        .map(|cgroup| (MEMORY_CURRENT.of(&cgroup.name), cgroup.cap().map(|bytes| bytes as f64)));
+    let swap = (HOST_SWAP_USED, None);
     memory
         .chain([swap])
-        .map(|(metric, cap)| {
-            let points = thinned(&timeline.course(&metric));
-            Series { metric, unit: Unit::Bytes, cap, points }
+        .map(|(column, cap)| {
+            let points = thinned(&timeline.course(column));
+            Series { metric: column.to_string(), unit: Unit::Bytes, cap, points }
         })
         .filter(|series| !series.points.is_empty())
         .collect()

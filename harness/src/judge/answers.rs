@@ -78,9 +78,10 @@ pub(super) fn hole(view: &View<'_>, index: usize, all: &[Probe<'_>], phase: Phas
         .then(|| format!("nobody asked for {:.1} s of {name}", longest as f64 / 1e6))
 }
 
-/// The largest (for an upper bound) or smallest latency of a probe in a phase, µs. The first answer of all is left out:
+/// The largest (for an upper bound) or smallest latency of a probe, counted from 1, in a phase, µs. The first answer of all is left out:
 /// it pays for what nobody had asked for since the machine booted.
-pub(super) fn latency(view: &View<'_>, index: usize, kind: BoundKind, phase: Phase) -> Observation {
+pub(super) fn latency(view: &View<'_>, number: usize, kind: BoundKind, phase: Phase) -> Observation {
+    let Some(index) = number.checked_sub(1) else { return Observation::unseen(phase) };
     let all = probes(view, index);
     let open = hole(view, index, &all, phase);
     let heard: Vec<Probe<'_>> = all.iter().filter(|probe| probe.is_heard()).skip(1).copied().collect();

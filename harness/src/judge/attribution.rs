@@ -16,6 +16,7 @@ use super::conditions::SOME_WERE_KILLED;
 use super::death::death_of;
 use super::view::View;
 use crate::killer::{self, is_kernel, is_oom_result};
+use crate::metric::column::MEMORY_PEAK;
 use crate::notation::signal::Signal;
 use crate::plan::PlannedActor;
 use crate::record::Event;
@@ -64,7 +65,7 @@ fn attribute_one(view: &View<'_>, ended: &Ended<'_>, all: &[Ended<'_>]) -> Kill 
 
 /// The peak of the cgroup whose limit was hit. What was read before the end may not be the peak at the end.
 fn peak_after(view: &View<'_>, limit: &str, ended_us: u64) -> Option<u64> {
-    let (at, peak) = view.record.samples.series(&format!("{limit}:memory.peak")).last()?;
+    let (at, peak) = view.readings(MEMORY_PEAK.of(limit)).pop()?;
     (at >= ended_us).then_some(peak)
 }
 

@@ -4,6 +4,7 @@ use reports::units;
 
 use super::end_reason;
 use super::view::View;
+use crate::metric::column::TOUCHED;
 use crate::plan::claim::Phase;
 use crate::record::event::EndReason;
 
@@ -21,7 +22,7 @@ impl View<'_> {
         self.plan.actors.iter().find_map(|actor| {
             let total = actor.total?;
             let (began, ended) = self.window(Phase::Stress)?;
-            let touched = self.series(&format!("{}:touched", actor.id), Phase::Stress);
+            let touched = self.series(TOUCHED.of(&actor.id), Phase::Stress);
             let at = |time: u64| touched.iter().rfind(|(at, _)| *at <= time).map(|(_, bytes)| *bytes);
             let (first, last) = (at(began)?, at(ended)?);
             let grown = last.saturating_sub(first);

@@ -7,6 +7,7 @@ use balloon::status::Histogram;
 
 use super::observation::{Observation, phase_name};
 use super::view::View;
+use crate::metric::column::{GAP_MAX, STEPS, WAKEUPS};
 use crate::plan::PlannedActor;
 use crate::plan::claim::Phase;
 use crate::record::event::{ActorStatus, Mark};
@@ -68,11 +69,10 @@ impl<'a> Gaps<'a> {
     fn of(view: &View<'a>, id: &str, phase: Phase) -> Option<Self> {
         let actor = view.actor(id)?;
         let (from, to) = view.window(phase)?;
-        let column =
-            |name: &str| -> Vec<(u64, u64)> { view.record.samples.series(&format!("{id}:{name}")).collect() };
-        let activity: Vec<(u64, u64)> = column("wakeups")
+        let activity: Vec<(u64, u64)> = view
+            .readings(WAKEUPS.of(id))
             .into_iter()
-            .zip(column("steps"))
+            .zip(view.readings(STEPS.of(id)))
             .map(|((at, wakeups), (_, steps))| (at, wakeups.saturating_add(steps)))
             .skip_while(|(_, activity)| *activity == 0)
             .collect();
@@ -106,8 +106,7 @@ impl<'a> Gaps<'a> {
     /// The longest gap that the actor counted in the phase, µs. The page keeps the longest of its whole life: where that
     /// did not grow, the histogram bounds what the phase had.
     fn counted_max_us(&self, view: &View<'_>) -> Option<u64> {
-        let series: Vec<(u64, u64)> =
-            view.record.samples.series(&format!("{}:gap.max", self.actor.id)).collect();
+        let series = view.readings(GAP_MAX.of(&self.actor.id));
         let (_, peak) = *series.iter().rfind(|(at, _)| *at <= self.to)?;
         let before = series.iter().rfind(|(at, _)| *at <= self.from).map_or(0, |(_, value)| *value);
         if peak > before || self.phase == Phase::Run {

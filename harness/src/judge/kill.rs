@@ -9,6 +9,8 @@ use super::death::death_of;
 use super::finding::{found, size};
 use super::survival::alive;
 use super::view::View;
+use crate::metric::MetricInfo;
+use crate::metric::column::{EVENTS_MAX, EVENTS_OOM, EVENTS_OOM_KILL, MEMORY_PEAK};
 use crate::plan::claim::{AtClaim, KillClaim, Phase};
 use crate::record::event::ActorEnd;
 
@@ -65,8 +67,8 @@ fn not_ended(view: &View<'_>, claim: &KillClaim) -> (Verdict, String) {
     }
     let mut words = format!("{} was still alive at the end", actor.id);
     if let Some(limit) = &claim.limit {
-        let count = |what: &str| view.delta(&format!("{limit}:memory.events.{what}"));
-        if let (Some(max), Some(oom), Some(kills)) = (count("max"), count("oom"), count("oom_kill")) {
+        let count = |what: &'static MetricInfo| view.delta(what.of(limit));
+        if let [Some(max), Some(oom), Some(kills)] = [EVENTS_MAX, EVENTS_OOM, EVENTS_OOM_KILL].map(count) {
             words += &format!(" ({limit}: max +{max}, oom +{oom}, oom_kill +{kills})");
         }
     }
@@ -81,7 +83,7 @@ fn cut_short(view: &View<'_>, claim: &KillClaim) -> Option<String> {
     let reached = claim.limit.as_deref().and_then(|limit| {
         let mut units = view.plan.cgroups.iter().chain([&view.plan.slice]);
         let cap = units.find(|unit| unit.name == limit)?.cap()?;
-        let (_, peak) = view.series(&format!("{limit}:memory.peak"), Phase::Stress).pop()?;
+        let (_, peak) = view.series(MEMORY_PEAK.of(limit), Phase::Stress).pop()?;
         Some(peak >= cap)
     });
     if reached == Some(true) { None } else { view.cut_off() }

@@ -14,6 +14,7 @@ use super::finding::{found, size};
 use super::seen::hole;
 use super::view::View;
 use crate::cgroupfs::is_below;
+use crate::metric::column::{MEMORY_CURRENT, PRESSURE_SOME, TOUCHED};
 use crate::plan::claim::{BoundKind, LivelockClaim, Phase};
 
 /// Progress below this fraction of what it was before the band is none.
@@ -188,15 +189,16 @@ fn worst(view: &View<'_>, claim: &LivelockClaim, band: &Band<'_>) -> Result<Opti
         }
     }
     let unseen = || {
-        ["memory.current", "memory.pressure.some"]
-            .map(|metric| format!("{}:{metric}", band.name))
-            .into_iter()
-            .chain([format!("{}:touched", claim.hog)])
-            .find_map(|metric| {
-                // A stall total has to be known at the ends only, the others throughout.
-                let kind = if metric.contains("pressure") { BoundKind::MaxRate } else { BoundKind::Max };
-                hole(view, &metric, kind, Phase::Stress).map(|why| format!("{metric}: {why}"))
-            })
+        // A stall total has to be known at the ends only, the others throughout.
+        [
+            (MEMORY_CURRENT.of(band.name), BoundKind::Max),
+            (PRESSURE_SOME.of(band.name), BoundKind::MaxRate),
+            (TOUCHED.of(&claim.hog), BoundKind::Max),
+        ]
+        .into_iter()
+        .find_map(|(column, kind)| {
+            hole(view, column, kind, Phase::Stress).map(|why| format!("{column}: {why}"))
+        })
     };
     match (worst, unseen()) {
         (None, Some(why)) => Err(why),
@@ -218,10 +220,9 @@ fn progress_before(points: &[Point]) -> Option<f64> {
 /// The samples of the stress while the hog lived, where all that is needed was read.
 fn points(view: &View<'_>, claim: &LivelockClaim, band: &Band<'_>) -> Vec<Point> {
     let died = view.end(&claim.hog).map_or(u64::MAX, |(at, _)| at);
-    let column = |metric: String| view.series(&metric, Phase::Stress);
-    let current = column(format!("{}:memory.current", band.name));
-    let touched = column(format!("{}:touched", claim.hog));
-    let stalled = column(format!("{}:memory.pressure.some", band.name));
+    let current = view.series(MEMORY_CURRENT.of(band.name), Phase::Stress);
+    let touched = view.series(TOUCHED.of(&claim.hog), Phase::Stress);
+    let stalled = view.series(PRESSURE_SOME.of(band.name), Phase::Stress);
     let at = |series: &[(u64, u64)], when: u64| {
         series.binary_search_by_key(&when, |(at, _)| *at).ok().map(|index| series[index].1)
     };

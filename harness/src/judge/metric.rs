@@ -9,7 +9,7 @@ use super::finding::{found, size};
 use super::observation::{Observation, phase_name};
 use super::view::View;
 use super::{answers, gaps, seen};
-use crate::metric::Course;
+use crate::metric::{Column, Course, Derived, Metric, Source};
 use crate::plan::claim::{Bound, BoundKind, BoundValue, MetricClaim, Phase, Unit};
 use crate::record::event::Mark;
 
@@ -75,7 +75,7 @@ fn judge_bound(view: &View<'_>, claim: &MetricClaim, bound: &Bound) -> Judged {
 /// What was compared, in the units of reports.
 fn number(claim: &MetricClaim, kind: BoundKind, value: Option<f64>, limit: f64) -> Number {
     let what = match kind {
-        BoundKind::Max | BoundKind::Min => claim.metric.clone(),
+        BoundKind::Max | BoundKind::Min => claim.metric.to_string(),
         BoundKind::MaxDelta | BoundKind::MinDelta => format!("growth of {}", claim.metric),
         BoundKind::MaxRate | BoundKind::MinRate => format!("rate of {}", claim.metric),
     };
@@ -109,7 +109,7 @@ pub(super) fn compared(what: String, unit: Unit, kind: BoundKind, value: Option<
 
 /// Whether what was not seen could not change the outcome: a maximum can only be higher than what was seen of it, a
 /// minimum only lower, and a counter only have counted more.
-fn is_settled(metric: &str, kind: BoundKind, held: bool) -> bool {
+fn is_settled(metric: &Metric, kind: BoundKind, held: bool) -> bool {
     match kind {
         BoundKind::Max | BoundKind::Min => !held,
         BoundKind::MaxDelta | BoundKind::MaxRate => only_rises(metric) && !held,
@@ -128,8 +128,8 @@ fn not_yet(view: &View<'_>, claim: &MetricClaim, kind: BoundKind) -> Option<Stri
 }
 
 /// Whether a metric never falls.
-fn only_rises(metric: &str) -> bool {
-    matches!(seen::course(metric), Course::Counter | Course::Peak)
+fn only_rises(metric: &Metric) -> bool {
+    matches!(metric.info.course, Course::Counter | Course::Peak)
 }
 
 fn is_rate(kind: BoundKind) -> bool {
@@ -145,44 +145,43 @@ pub(super) fn allowed(kind: BoundKind, value: f64, limit: f64) -> bool {
 }
 
 /// One number from a phase, as far as it was seen.
-pub(super) fn statistic(view: &View<'_>, claim: &MetricClaim, kind: BoundKind, phase: Phase) -> Observation {
-    if let Some(actor) = claim.metric.strip_suffix(":gap.p99") {
-        return gaps::p99(view, actor, phase);
+fn statistic(view: &View<'_>, claim: &MetricClaim, kind: BoundKind, phase: Phase) -> Observation {
+    let metric = &claim.metric;
+    match (metric.info.source, kind) {
+        (Source::Judge(Derived::Gaps), _) => gaps::p99(view, metric.subject.as_str(), phase),
+        (Source::LongestGap(_), BoundKind::Max) => gaps::longest(view, metric.subject.as_str(), phase),
+        (Source::Judge(Derived::Answers), _) => answers::latency(view, metric.probe, kind, phase),
+        (Source::File(..) | Source::Page(_) | Source::LongestGap(_), _) => sampled(view, claim, kind, phase),
     }
-    if let (Some(actor), BoundKind::Max) = (claim.metric.strip_suffix(":gap.max"), kind) {
-        return gaps::longest(view, actor, phase);
-    }
-    if let Some(probe) = claim.metric.strip_prefix("protect:answer.") {
-        let index = probe.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
-        return index
-            .map_or_else(|| Observation::unseen(phase), |index| answers::latency(view, index, kind, phase));
-    }
-    let open = seen::hole(view, &claim.metric, kind, phase);
+}
+
+/// One number from the samples of a phase.
+fn sampled(view: &View<'_>, claim: &MetricClaim, kind: BoundKind, phase: Phase) -> Observation {
+    let column = claim.metric.column();
+    let open = seen::hole(view, column, kind, phase);
     let value = match kind {
         // The first reading after the end has what rose up to it.
         BoundKind::Max if only_rises(&claim.metric) => {
-            view.series(&claim.metric, phase).into_iter().map(|(_, value)| value as f64).reduce(f64::max)
+            view.series(column, phase).into_iter().map(|(_, value)| value as f64).reduce(f64::max)
         }
-        BoundKind::Max => inside(view, &claim.metric, phase).into_iter().max().map(|value| value as f64),
-        BoundKind::Min => inside(view, &claim.metric, phase).into_iter().min().map(|value| value as f64),
-        BoundKind::MaxDelta | BoundKind::MinDelta => {
-            growth(view, &claim.metric, phase).map(|(grown, _)| grown)
-        }
+        BoundKind::Max => inside(view, column, phase).into_iter().max().map(|value| value as f64),
+        BoundKind::Min => inside(view, column, phase).into_iter().min().map(|value| value as f64),
+        BoundKind::MaxDelta | BoundKind::MinDelta => growth(view, column, phase).map(|(grown, _)| grown),
         BoundKind::MaxRate | BoundKind::MinRate => rate(view, claim, phase, open.is_some()),
     };
     Observation { value, open }
 }
 
 /// How much a metric grew over a phase, and between which two samples, µs.
-fn growth(view: &View<'_>, metric: &str, phase: Phase) -> Option<(f64, u64)> {
-    let series = view.series(metric, phase);
+fn growth(view: &View<'_>, column: Column<'_>, phase: Phase) -> Option<(f64, u64)> {
+    let series = view.series(column, phase);
     let ((start, first), (end, last)) = (*series.first()?, *series.last()?);
     (series.len() > 1).then_some((last as f64 - first as f64, end.saturating_sub(start)))
 }
 
 /// Growth a second. Of a phase that was seen in part alone, what is known to have grown in the whole of it.
 fn rate(view: &View<'_>, claim: &MetricClaim, phase: Phase, in_part: bool) -> Option<f64> {
-    let (grown, between) = growth(view, &claim.metric, phase)?;
+    let (grown, between) = growth(view, claim.metric.column(), phase)?;
     let whole = view.window(phase).map_or(0, |(from, to)| to.saturating_sub(from));
     let us = if in_part { between.max(whole) } else { between };
     let scale = if claim.unit == Unit::Duration { 1e6 } else { 1.0 };
@@ -190,9 +189,9 @@ fn rate(view: &View<'_>, claim: &MetricClaim, phase: Phase, in_part: bool) -> Op
 }
 
 /// The samples of a gauge inside a phase; those around it belong to the phases around it.
-pub(super) fn inside(view: &View<'_>, metric: &str, phase: Phase) -> Vec<u64> {
+fn inside(view: &View<'_>, column: Column<'_>, phase: Phase) -> Vec<u64> {
     let Some((from, to)) = view.window(phase) else { return Vec::new() };
-    let series = view.series(metric, phase);
+    let series = view.series(column, phase);
     series.into_iter().filter(|(at, _)| (from..=to).contains(at)).map(|(_, value)| value).collect()
 }
 

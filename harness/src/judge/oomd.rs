@@ -7,6 +7,7 @@ use super::finding::found;
 use super::seen::hole;
 use super::view::View;
 use crate::killer::oomd::{DAEMON, Dump, parse};
+use crate::metric::column::CPU_USAGE;
 use crate::plan::claim::{BoundKind, OomdClaim, Phase, Trigger};
 use crate::record::Event;
 use crate::record::event::Mark;
@@ -76,10 +77,10 @@ fn idle(view: &View<'_>) -> Option<String> {
     if let Some(why) = view.not_throughout(DAEMON.unit) {
         return Some(why);
     }
-    let metric = format!("{}:cpu.usage", DAEMON.unit);
-    let usage = view.series(&metric, Phase::Stress);
+    let metric = CPU_USAGE.of(DAEMON.unit);
+    let usage = view.series(metric, Phase::Stress);
     let (from, to) = view.window(Phase::Stress)?;
-    if let Some(why) = hole(view, &metric, BoundKind::MaxDelta, Phase::Stress) {
+    if let Some(why) = hole(view, metric, BoundKind::MaxDelta, Phase::Stress) {
         return Some(format!("whether it worked was not seen: {why}"));
     }
     let mut last = (from, None);

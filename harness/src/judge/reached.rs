@@ -6,7 +6,6 @@ use reports::outcome::Verdict;
 
 use super::finding::{REACHED, found};
 use super::metric::{self, compared, show};
-use super::seen;
 use super::view::View;
 use crate::metric::Course;
 use crate::plan::claim::BoundKind;
@@ -36,9 +35,9 @@ fn observe(view: &View<'_>) -> (Verdict, String, Option<Number>) {
     let Some(climb) = view.mark(Mark::Climb) else {
         return open("the balloons were never released".into());
     };
-    let all: Vec<(u64, u64)> = view.record.samples.series(&reached.metric).collect();
+    let all = view.readings(reached.metric.column());
     let before = all.iter().rfind(|(at, _)| *at <= climb).map(|(_, value)| *value);
-    let counts = seen::course(&reached.metric) == Course::Counter;
+    let counts = reached.metric.info.course == Course::Counter;
     let Some(rest) = before else {
         return open("not read before the balloons were released".into());
     };
@@ -75,7 +74,7 @@ fn observe(view: &View<'_>) -> (Verdict, String, Option<Number>) {
             let Some(best) = best else { return open("never read".into()) };
             let words = format!("{} {word}", show(reached.unit, best as f64));
             let number = compared(
-                reached.metric.clone(),
+                reached.metric.to_string(),
                 reached.unit,
                 reached.kind,
                 Some(best as f64),

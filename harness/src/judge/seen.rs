@@ -5,7 +5,7 @@
 
 use super::observation::phase_name;
 use super::view::View;
-use crate::metric::{Course, Metric};
+use crate::metric::{Column, Course};
 use crate::plan::claim::{BoundKind, Phase};
 use crate::record::event::Mark;
 
@@ -16,31 +16,26 @@ const READABLE_PERCENT: usize = 80;
 /// Of a hundred samples that are due in a part, at the pace of the whole run, so many must have been taken.
 const TAKEN_PERCENT: u64 = 25;
 
-/// How a metric of the samples moves. What the catalogue does not know may move in any way.
-pub(super) fn course(metric: &str) -> Course {
-    metric.parse::<Metric>().map_or(Course::Gauge, |metric| metric.info.course)
-}
-
 /// What is missing of a metric in a phase for a statistic of it to be known; none when it was seen as it must be.
-pub(super) fn hole(view: &View<'_>, metric: &str, kind: BoundKind, phase: Phase) -> Option<String> {
-    let edges = || hole_in_counter(view, metric, phase);
-    match (course(metric), kind) {
+pub(super) fn hole(view: &View<'_>, column: Column<'_>, kind: BoundKind, phase: Phase) -> Option<String> {
+    let edges = || hole_in_counter(view, column, phase);
+    match (column.info.course, kind) {
         // What only rises is at its highest at the end.
-        (Course::Peak | Course::Counter, BoundKind::Max) => hole_at_the_end(view, metric, phase),
-        (_, BoundKind::Max | BoundKind::Min) => hole_in_gauge(view, metric, phase),
+        (Course::Peak | Course::Counter, BoundKind::Max) => hole_at_the_end(view, column, phase),
+        (_, BoundKind::Max | BoundKind::Min) => hole_in_gauge(view, column, phase),
         (Course::Peak | Course::Counter, _) => edges(),
-        (Course::Gauge | Course::Statistic, _) => hole_in_gauge(view, metric, phase).or_else(edges),
+        (Course::Gauge | Course::Statistic, _) => hole_in_gauge(view, column, phase).or_else(edges),
     }
 }
 
 /// What is missing of a gauge in a phase; none when it was read throughout.
-fn hole_in_gauge(view: &View<'_>, metric: &str, phase: Phase) -> Option<String> {
+fn hole_in_gauge(view: &View<'_>, column: Column<'_>, phase: Phase) -> Option<String> {
     let Some((from, to)) = view.window(phase) else {
         return Some(format!("not observed in {}", phase_name(phase)));
     };
     let name = phase_name(phase);
     let rows = view.record.samples.at_us.iter().filter(|at| (from..=to).contains(*at)).count();
-    let series = view.series(metric, phase);
+    let series = view.series(column, phase);
     let read = series.iter().filter(|(at, _)| (from..=to).contains(at)).count();
     if read == 0 {
         return Some(format!("not observed in {name}"));
@@ -59,22 +54,22 @@ fn hole_in_gauge(view: &View<'_>, metric: &str, phase: Phase) -> Option<String> 
 }
 
 /// What is missing of the end of a phase.
-fn hole_at_the_end(view: &View<'_>, metric: &str, phase: Phase) -> Option<String> {
+fn hole_at_the_end(view: &View<'_>, column: Column<'_>, phase: Phase) -> Option<String> {
     let name = phase_name(phase);
     let Some((_, to)) = view.counted_window(phase) else { return Some(format!("not observed in {name}")) };
-    let Some((last, _)) = view.record.samples.series(metric).last() else {
+    let Some((last, _)) = view.readings(column).last().copied() else {
         return Some(format!("not observed in {name}"));
     };
     (last < to).then(|| format!("not read in the last {:.2} s of {name}", (to - last) as f64 / 1e6))
 }
 
 /// What is missing of a counter in a phase; none when it was read at both ends.
-fn hole_in_counter(view: &View<'_>, metric: &str, phase: Phase) -> Option<String> {
+fn hole_in_counter(view: &View<'_>, column: Column<'_>, phase: Phase) -> Option<String> {
     let name = phase_name(phase);
     let Some((from, _)) = view.counted_window(phase) else {
         return Some(format!("not observed in {name}"));
     };
-    let Some((first, _)) = view.record.samples.series(metric).next() else {
+    let Some((first, _)) = view.readings(column).first().copied() else {
         return Some(format!("not observed in {name}"));
     };
     // The sampler starts with the baseline: its first row may come a moment later.
@@ -82,7 +77,7 @@ fn hole_in_counter(view: &View<'_>, metric: &str, phase: Phase) -> Option<String
     if first > from + late {
         return Some(format!("not read before {name}"));
     }
-    hole_at_the_end(view, metric, phase)
+    hole_at_the_end(view, column, phase)
 }
 
 impl View<'_> {
@@ -105,10 +100,10 @@ impl View<'_> {
 
     /// How much a counter grew over the whole run; none unless it was read before the stress and after it.
     #[must_use]
-    pub fn grown(&self, metric: &str) -> Option<u64> {
-        if hole_in_counter(self, metric, Phase::Run).is_some() {
+    pub fn grown(&self, column: Column<'_>) -> Option<u64> {
+        if hole_in_counter(self, column, Phase::Run).is_some() {
             return None;
         }
-        self.delta(metric)
+        self.delta(column)
     }
 }

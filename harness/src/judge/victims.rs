@@ -13,6 +13,7 @@ use super::view::{KernelLog, View};
 use crate::cgroupfs::is_below;
 use crate::killer::{self, Says};
 use crate::kmsg::oom::OomEvent;
+use crate::metric::column::HOST_OOM_KILL;
 use crate::notation::id::Id;
 use crate::plan::claim::Claim;
 use crate::record::Event;
@@ -49,7 +50,7 @@ fn observe(view: &View<'_>, kills: &[Kill], allowed: &[Id]) -> (Verdict, String)
     if let Some(why) = killer::ALL.into_iter().find_map(|daemon| view.unheard(daemon)) {
         return (Verdict::Inconclusive, format!("an OOM daemon may have killed unheard: {why}"));
     }
-    let Some(counted) = view.grown("host:oom_kill") else {
+    let Some(counted) = view.grown(HOST_OOM_KILL) else {
         let words = "/proc/vmstat oom_kill was not read from before the stress to after it";
         return (Verdict::Inconclusive, words.into());
     };

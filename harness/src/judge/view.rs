@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::cgroupfs::is_below;
+use crate::metric::Column;
 use crate::plan::claim::Phase;
 use crate::plan::{Parent, Plan, PlannedActor};
 use crate::record::event::{ActorEnd, ActorStatus, AnswerResult, Mark, UnitState, When};
@@ -75,12 +76,18 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Every readable sample of a column: its time, µs, and its value.
+    #[must_use]
+    pub fn readings(&self, column: Column<'_>) -> Vec<(u64, u64)> {
+        self.record.samples.series(&column.to_string()).collect()
+    }
+
     /// Samples of a metric in a phase: from the last one at or before its beginning to the first one at or after its
     /// end, so that a difference over them covers the whole phase. A gauge is judged on those inside alone.
     #[must_use]
-    pub fn series(&self, metric: &str, phase: Phase) -> Vec<(u64, u64)> {
+    pub fn series(&self, column: Column<'_>, phase: Phase) -> Vec<(u64, u64)> {
         let Some((from, to)) = self.window(phase) else { return Vec::new() };
-        let all: Vec<(u64, u64)> = self.record.samples.series(metric).collect();
+        let all = self.readings(column);
         let first = all.iter().rposition(|(at, _)| *at <= from).unwrap_or(0);
         let end = all.iter().position(|(at, _)| *at >= to).map_or(all.len(), |last| last + 1);
         all.get(first..end).map(<[_]>::to_vec).unwrap_or_default()
@@ -88,11 +95,11 @@ impl<'a> View<'a> {
 
     /// Last minus first sample of a metric over the whole run; none when it was not read twice.
     #[must_use]
-    pub fn delta(&self, metric: &str) -> Option<u64> {
-        let mut series = self.record.samples.series(metric);
-        let (_, first) = series.next()?;
-        let (_, last) = series.last()?;
-        Some(last.saturating_sub(first))
+    pub fn delta(&self, column: Column<'_>) -> Option<u64> {
+        match self.readings(column).as_slice() {
+            [(_, first), .., (_, last)] => Some(last.saturating_sub(*first)),
+            _ => None,
+        }
     }
 
     /// The actor of the plan with this id.

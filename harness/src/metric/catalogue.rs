@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::source::{Field, Source};
 
-mod actor;
-mod cgroup;
-mod host;
+pub(super) mod actor;
+pub(super) mod cgroup;
+pub(super) mod host;
 
 /// What kind of thing a metric belongs to, and is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

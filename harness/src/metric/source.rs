@@ -14,6 +14,9 @@ pub enum Source {
     File(&'static str, Field),
     /// A cell of the actor's status page.
     Page(fn(&Snapshot) -> u64),
+    /// The cell of the status page with the longest gap of the actor's whole life. The longest of a part of the run is what
+    /// the judge makes of that and of [`Derived::Gaps`].
+    LongestGap(fn(&Snapshot) -> u64),
     /// What the judge computes from the record: no column of the sample file.
     Judge(Derived),
 }
@@ -76,7 +79,7 @@ impl fmt::Display for Source {
                 write!(f, "{file} ({key} + {more}, times the page size)")
             }
             Self::File(file, Field::Stall(line)) => write!(f, "{file} (total of {line})"),
-            Self::Page(_) => f.write_str("status page"),
+            Self::Page(_) | Self::LongestGap(_) => f.write_str("status page"),
             Self::Judge(Derived::Gaps) => f.write_str("status page (histogram)"),
             Self::Judge(Derived::Answers) => f.write_str("probe"),
         }

@@ -3,6 +3,7 @@
 use reports::outcome::Killer;
 use serde::{Deserialize, Serialize};
 
+use crate::metric::Metric;
 pub use crate::metric::Unit;
 use crate::notation::id::Id;
 use crate::notation::signal::Signal;
@@ -110,8 +111,8 @@ pub struct AtClaim {
 /// A metric and its bounds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricClaim {
-    /// `SUBJECT:METRIC`: a column of the samples, or a value that the judge derives.
-    pub metric: String,
+    /// A column of the samples, or a value that the judge derives.
+    pub metric: Metric,
     /// The unit of its values.
     pub unit: Unit,
     /// The part of the run the bounds speak of.

@@ -38,7 +38,7 @@ pub(super) fn reached(
     memory: Bytes,
 ) -> Result<PlannedReached, PlanError> {
     Ok(PlannedReached {
-        metric: reached.metric.to_string(),
+        metric: reached.metric.clone(),
         unit: reached.metric.info.unit,
         kind: reached.bound.kind,
         value: match bound_value(&reached.bound.value, scenario, memory)? {
@@ -65,7 +65,7 @@ fn claim(
         written::Claim::OnlyVictims(actors) => Claim::OnlyVictims(actors.clone()),
         written::Claim::Survives(actors) => Claim::Survives(actors.clone()),
         written::Claim::Metric(metric) => Claim::Metric(MetricClaim {
-            metric: metric.metric.to_string(),
+            metric: metric.metric.clone(),
             unit: metric.metric.info.unit,
             during: metric.during,
             bounds: metric

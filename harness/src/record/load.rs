@@ -9,7 +9,7 @@ use reports::case_id::CaseId;
 use serde::de::DeserializeOwned;
 
 use super::store::{EVENTS, HEAD, SAMPLES, StoreError};
-use super::{Head, Record, SCHEMA, Samples, Stamped, older};
+use super::{Head, MINOR, Record, SCHEMA, Samples, Stamped, older};
 
 /// What is read of a file at most: a record may come from anywhere, and a damaged or forged one must not cost gigabytes.
 pub(crate) struct Bounds {
@@ -104,7 +104,11 @@ fn load_head(path: &Path) -> Result<Head, StoreError> {
         return Err(StoreError::Version { path: path.to_owned(), found });
     }
     older::convert(&mut value);
-    serde_json::from_value(value).map_err(json)
+    let minor = value["minor"].as_u64().unwrap_or(0);
+    serde_json::from_value(value).map_err(|source| match minor > u64::from(MINOR) {
+        true => StoreError::Newer { path: path.to_owned(), minor, source },
+        false => json(source),
+    })
 }
 
 fn parse<T: DeserializeOwned>(line: &[u8]) -> Result<T, String> {
@@ -163,8 +167,10 @@ mod tests {
     use std::fs;
 
     use nix::sys::stat::Mode;
+    use rstest::rstest;
 
     use super::*;
+    use crate::error::chain;
 
     #[test]
     fn a_run_without_samples_has_none_and_is_not_damaged() {
@@ -186,6 +192,27 @@ mod tests {
             assert_eq!(damage.len(), 1, "{row}");
             assert!(damage[0].starts_with("samples.jsonl:3: "), "{damage:?}");
         }
+    }
+
+    /// A metric that the catalogue does not have, in an intact record of this minor or of a newer one.
+    #[rstest]
+    #[case(MINOR, "not a line of a record")]
+    #[case(MINOR + 1, "judge it with the version that wrote it")]
+    fn a_head_with_an_unknown_metric_is_refused_in_words(#[case] minor: u32, #[case] words: &str) {
+        let saved = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/records/hard-cap-kill.trixie");
+        let text = fs::read_to_string(saved.join(HEAD)).expect("a record");
+        let mut head: serde_json::Value = serde_json::from_str(&text).expect("a head");
+        older::convert(&mut head);
+        head["minor"] = minor.into();
+        head["plan"]["reached"]["metric"] = "work:memory.weight".into();
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join(HEAD);
+        fs::write(&path, head.to_string()).expect("written");
+        let why = chain(&load_head(&path).expect_err("an unknown metric"));
+        assert!(
+            why.contains(words) && why.ends_with("no cgroup and no actor has a metric `memory.weight`"),
+            "{why}"
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use super::{Head, SCHEMA, Stamped};
+use super::{Head, MINOR, SCHEMA, Stamped};
 
 pub(crate) const HEAD: &str = "record.json";
 pub(crate) const EVENTS: &str = "events.jsonl";
@@ -34,6 +34,17 @@ pub enum StoreError {
         /// Its line, from 1.
         line: usize,
         /// What the parser says.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A newer minor of the format holds what this version does not know.
+    #[error("{path} is a record of version {SCHEMA}.{minor}, and this bulkhead knows {SCHEMA}.{MINOR}: judge it with the version that wrote it", path = path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The minor found.
+        minor: u64,
+        /// What is not known.
         #[source]
         source: serde_json::Error,
     },

@@ -6,6 +6,7 @@ use reports::units;
 
 use super::timeline::Timeline;
 use crate::judge::{Judgement, PROTECTED_ANSWERS, PROTECTED_UNCHANGED};
+use crate::metric::column::HOST_SWAP_OUT;
 use crate::plan::Plan;
 use crate::plan::claim::{Claim, Expectation};
 use crate::record::Record;
@@ -21,7 +22,7 @@ pub(super) fn headline(record: &Record, timeline: &Timeline<'_>, judgement: &Jud
         parts = vec!["nobody was killed".into()];
     }
     parts.extend(beyond_kills(plan, judgement));
-    let swapped = timeline.course("host:swap.out");
+    let swapped = timeline.course(HOST_SWAP_OUT);
     if let (Some((_, first)), Some((_, last)), true) = (swapped.first(), swapped.last(), swapped.len() > 1) {
         let out = last.saturating_sub(*first);
         parts.push(format!("swap out {}", if out == 0 { "0".into() } else { units::bytes(out) }));

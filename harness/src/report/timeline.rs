@@ -3,6 +3,7 @@
 
 use reports::report::Phase;
 
+use crate::metric::Column;
 use crate::record::event::{AnswerResult, Mark};
 use crate::record::{Event, Record};
 
@@ -59,10 +60,10 @@ impl<'a> Timeline<'a> {
         marks.iter().zip(ends).map(phase).collect()
     }
 
-    /// Every reading of a metric.
+    /// Every reading of a column.
     #[must_use]
-    pub fn course(&self, metric: &str) -> Vec<(u64, u64)> {
-        self.record.samples.series(metric).map(|(at, value)| (self.ms(at), value)).collect()
+    pub fn course(&self, column: Column<'_>) -> Vec<(u64, u64)> {
+        self.record.samples.series(&column.to_string()).map(|(at, value)| (self.ms(at), value)).collect()
     }
 
     /// What each probe of `[protect]` was told and when: its number in the plan, and the answer.

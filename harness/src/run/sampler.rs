@@ -16,7 +16,8 @@ use balloon::status::{Page, Snapshot};
 use super::clock::now_us;
 use super::recorder::Recorder;
 use crate::cgroupfs::{self, CgroupDir};
-use crate::metric::{self, Course, Metric, Source, SubjectKind};
+use crate::metric::column::{HOST_AVAILABLE, HOST_FULL, MEMORY_CURRENT};
+use crate::metric::{self, Column, Course, Source, SubjectKind};
 use crate::plan::claim::BoundKind;
 use crate::plan::{Plan, PlannedReached, Watched};
 use crate::procfs::{self, HostReader};
@@ -96,7 +97,7 @@ impl Watch {
         let row = vec![None; columns.len()];
         let pages = actors.iter().map(|(_, page)| Arc::clone(page)).collect();
         let cells = metric::columns(SubjectKind::Actor).filter_map(|info| match info.source {
-            Source::Page(cell) => Some(cell),
+            Source::Page(cell) | Source::LongestGap(cell) => Some(cell),
             Source::File(..) | Source::Judge(_) => None,
         });
         let widths = [SubjectKind::Cgroup, SubjectKind::Host].map(|kind| metric::columns(kind).count());
@@ -135,7 +136,13 @@ impl Watch {
 
 /// The columns of a subject.
 fn named(subject: &str, kind: SubjectKind) -> impl Iterator<Item = String> {
-    metric::columns(kind).map(move |info| format!("{subject}:{}", info.name))
+    metric::columns(kind).map(move |info| info.of(subject).to_string())
+}
+
+/// Where a column stands in a row.
+fn position(columns: &[String], wanted: Column<'_>) -> Option<usize> {
+    let wanted = wanted.to_string();
+    columns.iter().position(|column| *column == wanted)
 }
 
 /// Whether a watched cgroup is that of a service of the machine, which may stop and be gone. Declared cgroups go by their
@@ -175,9 +182,8 @@ struct Threshold {
 
 impl Threshold {
     fn find(reached: &PlannedReached, columns: &[String]) -> Option<Self> {
-        let index = columns.iter().position(|column| *column == reached.metric)?;
-        let metric = reached.metric.parse::<Metric>().ok();
-        let counter = metric.is_some_and(|metric| metric.info.course == Course::Counter);
+        let index = position(columns, reached.metric.column())?;
+        let counter = reached.metric.info.course == Course::Counter;
         Some(Self { index, kind: reached.kind, value: reached.value, counter, before: None })
     }
 
@@ -196,12 +202,11 @@ impl Threshold {
 
 impl Taps {
     fn find(plan: &Plan, columns: &[String]) -> Self {
-        let position = |metric: &str| columns.iter().position(|column| column == metric);
         let shown = plan.cgroups.first().map_or("run", |cgroup| cgroup.name.as_str());
         Self {
-            available: position("host:memory.available"),
-            full: position("host:pressure.memory.full"),
-            current: position(&format!("{shown}:memory.current")),
+            available: position(columns, HOST_AVAILABLE),
+            full: position(columns, HOST_FULL),
+            current: position(columns, MEMORY_CURRENT.of(shown)),
             reached: Threshold::find(&plan.reached, columns),
         }
     }
@@ -292,7 +297,8 @@ mod tests {
     fn seen(metric: &str, value: f64, before: &[u64], climb: &[u64]) -> Vec<bool> {
         let columns = [metric.to_owned()];
         let (unit, kind) = (Unit::Count, BoundKind::Min);
-        let reached = PlannedReached { metric: metric.into(), unit, kind, value, within_us: 1 };
+        let metric = metric.parse().expect("a metric");
+        let reached = PlannedReached { metric, unit, kind, value, within_us: 1 };
         let mut threshold = Threshold::find(&reached, &columns).expect("a column");
         for value in before {
             assert!(!threshold.look(&[Some(*value)], false));
@@ -317,7 +323,8 @@ mod tests {
     fn a_row_without_the_metric_is_no_arrival() {
         let columns = ["work:memory.current".to_owned()];
         let (unit, kind) = (Unit::Bytes, BoundKind::Max);
-        let reached = PlannedReached { metric: columns[0].clone(), unit, kind, value: 9.0, within_us: 1 };
+        let metric = columns[0].parse().expect("a metric");
+        let reached = PlannedReached { metric, unit, kind, value: 9.0, within_us: 1 };
         let mut threshold = Threshold::find(&reached, &columns).expect("a column");
         assert!(!threshold.look(&[None], true));
         assert!(threshold.look(&[Some(9)], true));

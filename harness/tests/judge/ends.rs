@@ -162,7 +162,8 @@ fn what_a_counter_counted_before_the_stress_is_none_of_it(
 ) {
     let mut run = Run::claiming(KILLED);
     let reached = &mut run.plan_mut().reached;
-    (reached.metric, reached.unit, reached.value) = ("host:swap.out".into(), claim::Unit::Count, wanted);
+    (reached.metric, reached.unit, reached.value) =
+        ("host:swap.out".parse().expect("a metric"), claim::Unit::Count, wanted);
     run.column("host:swap.out", |at| Some(if at < 5_000_000 { 1000 } else { 1050 }));
     let judgement = run.judged();
     let found = finding(&judgement, "reached");
@@ -180,7 +181,8 @@ fn stress_may_have_to_push_something_down(
 ) {
     let mut run = Run::claiming(KILLED);
     let reached = &mut run.plan_mut().reached;
-    (reached.metric, reached.kind) = ("work:memory.current".into(), claim::BoundKind::Max);
+    (reached.metric, reached.kind) =
+        ("work:memory.current".parse().expect("a metric"), claim::BoundKind::Max);
     reached.value = (wanted_mib * MIB) as f64;
     run.column("work:memory.current", |at| Some(if at < 5_000_000 { 900 * MIB } else { 600 * MIB }));
     let judgement = run.judged();

@@ -7,6 +7,7 @@ use crate::cgroupfs::is_below;
 use crate::judge::cgroup::cgroup_path;
 use crate::judge::death::deaths;
 use crate::judge::view::{KernelLog, View};
+use crate::metric::column::{EVENTS_OOM, EVENTS_OOM_KILL, LOCAL_OOM};
 use crate::plan::PlannedActor;
 use crate::record::event::ActorEnd;
 
@@ -24,7 +25,7 @@ pub(super) fn testify(view: &View<'_>, ended: &Ended<'_>, all: &[Ended<'_>]) -> 
         let gone = around.join(", ");
         return Testimony::missing(NAME, format!("{gone}: not read after the end"));
     };
-    let Some(kills) = view.delta(&format!("{own}:memory.events.oom_kill")) else {
+    let Some(kills) = view.delta(EVENTS_OOM_KILL.of(own)) else {
         return Testimony::missing(NAME, format!("{own}: could not be read"));
     };
     if kills == 0 {
@@ -50,7 +51,7 @@ fn of_limits(view: &View<'_>, actor: &PlannedActor, chain: &[&str], kills: u64) 
     let own = chain[0];
     let mut hit = Vec::new();
     for name in chain {
-        match view.delta(&format!("{name}:memory.events.local.oom")) {
+        match view.delta(LOCAL_OOM.of(name)) {
             Some(0) => {}
             Some(count) => hit.push((*name, count)),
             None => {
@@ -122,14 +123,14 @@ fn rivals(view: &View<'_>, ended: &Ended<'_>, own: &str, all: &[Ended<'_>]) -> u
 
 /// Whether the counters of a watched cgroup were read at or after a moment.
 fn outlived(view: &View<'_>, name: &str, at_us: u64) -> bool {
-    let last = view.record.samples.series(&format!("{name}:memory.events.oom_kill")).last();
+    let last = view.readings(EVENTS_OOM_KILL.of(name)).pop();
     last.is_some_and(|(at, _)| at >= at_us)
 }
 
 /// How often a limit below a watched cgroup was hit, its own not counted.
 fn oom_below(view: &View<'_>, name: &str) -> Option<u64> {
-    let all = view.delta(&format!("{name}:memory.events.oom"))?;
-    Some(all.saturating_sub(view.delta(&format!("{name}:memory.events.local.oom"))?))
+    let all = view.delta(EVENTS_OOM.of(name))?;
+    Some(all.saturating_sub(view.delta(LOCAL_OOM.of(name))?))
 }
 
 /// Whether a cgroup above the actor that is not sampled has a limit of its own.

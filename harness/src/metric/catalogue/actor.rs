@@ -9,7 +9,7 @@ use super::{Course, MetricInfo, SubjectKind, Unit};
 use crate::metric::source::Derived::{self, Answers, Gaps};
 use crate::metric::source::Source;
 
-pub(super) const METRICS: &[MetricInfo] = &[
+pub(in crate::metric) const METRICS: &[MetricInfo] = &[
     cell(
         "touched",
         Bytes,
@@ -30,11 +30,12 @@ pub(super) const METRICS: &[MetricInfo] = &[
          bucket. On emulated machines compare it with the actor's own baseline, never with a fixed \
          time.",
     ),
-    cell(
+    MetricInfo::new(
         "gap.max",
+        Actor,
         Duration,
         Peak,
-        |page| page.gap_max_ns / 1000,
+        Source::LongestGap(|page| page.gap_max_ns / 1000),
         "The latest wake-up (or the longest step) so far.",
     ),
     cell(

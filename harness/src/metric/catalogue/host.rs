@@ -6,7 +6,7 @@ use super::{Course, MetricInfo, SubjectKind, Unit};
 use crate::metric::source::Field::{self, Decimal, Key, Kib, KibLess, Pages, Stall};
 use crate::metric::source::Source;
 
-pub(super) const METRICS: &[MetricInfo] = &[
+pub(in crate::metric) const METRICS: &[MetricInfo] = &[
     row(
         "memory.available",
         Bytes,
