@@ -7,7 +7,6 @@ mod actors;
 pub(crate) mod argv;
 mod caps;
 pub mod claim;
-mod claims;
 mod daemons;
 mod error;
 mod place;

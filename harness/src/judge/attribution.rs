@@ -129,7 +129,7 @@ fn wait_status(ended: &Ended<'_>) -> Testimony {
         }
         ActorEnd::Exited(code) => Testimony::knows(NAME, format!("exited with {code}"), [Killer::Exit]),
         ActorEnd::Signalled(number) => {
-            let signal = Signal::ALL.into_iter().find(|signal| signal.number() == number);
+            let signal = Signal::of_number(number);
             let sends = |killer| signal.is_some_and(|signal| killer::signals(killer).contains(&signal));
             let says = match signal {
                 Some(Signal::Kill) => "SIGKILL".to_owned(),

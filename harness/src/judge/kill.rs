@@ -11,6 +11,7 @@ use super::survival::alive;
 use super::view::View;
 use crate::metric::MetricInfo;
 use crate::metric::column::{EVENTS_MAX, EVENTS_OOM, EVENTS_OOM_KILL, MEMORY_PEAK};
+use crate::notation::signal::Signal;
 use crate::plan::claim::{AtClaim, KillClaim, Phase};
 use crate::record::event::ActorEnd;
 
@@ -49,7 +50,7 @@ fn expected(claim: &KillClaim) -> String {
         words += &format!(" at {} ± {} %", size(at.bytes as f64), at.within * 100.0);
     }
     if let Some(signal) = claim.signal {
-        words += &format!(" with signal {signal}");
+        words += &format!(" with signal {}", signal.number());
     }
     words
 }
@@ -111,7 +112,7 @@ fn ended(view: &View<'_>, claim: &KillClaim, kill: &Kill) -> (Verdict, String) {
     {
         return (Verdict::Fail, observed);
     }
-    match (claim.signal, how_it_ended(view, claim)) {
+    match (claim.signal.map(Signal::number), how_it_ended(view, claim)) {
         (Some(wanted), Some((_, ActorEnd::Signalled(signal)))) if signal != wanted => {
             return (Verdict::Fail, format!("{observed} with signal {signal}"));
         }

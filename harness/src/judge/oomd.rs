@@ -52,7 +52,7 @@ fn observe(view: &View<'_>, dumps: &[(u64, Dump)], claim: &OomdClaim, trigger: &
         return (Verdict::Inconclusive, "a dump of it does not say whether it is armed".into());
     }
     // Every dump: watched at the start and forgotten later is not watched.
-    if !dumps.iter().all(|(_, dump)| list(dump).contains(&claim.path)) {
+    if !dumps.iter().all(|(_, dump)| list(dump).iter().any(|path| path == claim.path.as_str())) {
         let watched = list(dump);
         let names = if watched.is_empty() { "nothing".to_owned() } else { watched.join(", ") };
         return (Verdict::Fail, format!("armed, but watches {names} for {trigger}"));

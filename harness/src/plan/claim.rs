@@ -1,13 +1,29 @@
-//! An expectation with every size, limit and phase resolved to numbers: what the judge reads from the record.
+//! Expectations as written → claims with every size, limit and phase resolved to numbers: what the judge reads from the record.
+//!
+//! Each family has a file of its own and a line in [`Claim`].
 
-use reports::outcome::Killer;
 use serde::{Deserialize, Serialize};
 
-use crate::metric::Metric;
+mod actors;
+mod earlyoom;
+mod kill;
+mod livelock;
+mod metric;
+mod oomd;
+
+use super::{PlanError, PlannedUnit};
 pub use crate::metric::Unit;
+use crate::notation::bytes::Bytes;
 use crate::notation::id::Id;
-use crate::notation::signal::Signal;
+use crate::scenario::Scenario;
+use crate::scenario::expectation as written;
 pub use crate::scenario::expectation::{BoundKind, Phase, Trigger};
+pub use earlyoom::{EarlyoomClaim, Threshold, Thresholds};
+pub use kill::{AtClaim, KillClaim};
+pub use livelock::LivelockClaim;
+pub(super) use metric::reached;
+pub use metric::{Bound, BoundValue, MetricClaim};
+pub use oomd::OomdClaim;
 
 /// One expectation, resolved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,10 +34,49 @@ pub struct Expectation {
     pub claim: Claim,
 }
 
-/// The claim of one expectation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Claim {
+/// What claims are resolved on.
+#[derive(Clone, Copy)]
+pub(super) struct Ground<'a> {
+    pub(super) scenario: &'a Scenario,
+    /// Of the machine.
+    pub(super) memory: Bytes,
+    /// The declared cgroups.
+    pub(super) cgroups: &'a [PlannedUnit],
+}
+
+impl<'a> Ground<'a> {
+    /// A declared cgroup.
+    fn cgroup(self, id: &Id) -> Option<&'a PlannedUnit> {
+        self.cgroups.iter().find(|unit| *id == *unit.name.as_str())
+    }
+}
+
+/// A claim as written → in numbers.
+trait Resolve {
+    type Resolved;
+
+    fn resolve(&self, ground: Ground<'_>) -> Result<Self::Resolved, PlanError>;
+}
+
+/// Makes [`Claim`] of one line a family: its name as in the scenario, and what the judge reads of it.
+macro_rules! claims {
+    ($($(#[$doc:meta])+ $family:ident($claim:ty),)+) => {
+        /// The claim of one expectation.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Claim { $($(#[$doc])+ $family($claim),)+ }
+
+        impl Resolve for written::Claim {
+            type Resolved = Claim;
+
+            fn resolve(&self, ground: Ground<'_>) -> Result<Claim, PlanError> {
+                Ok(match self { $(Self::$family(written) => Claim::$family(written.resolve(ground)?),)+ })
+            }
+        }
+    };
+}
+
+claims! {
     /// The named actor was killed by exactly this killer.
     Kill(KillClaim),
     /// No OOM killer of any kind took a process other than these actors.
@@ -40,120 +95,10 @@ pub enum Claim {
     KillOrder(Vec<Id>),
 }
 
-/// What systemd-oomd must watch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OomdClaim {
-    /// The declared cgroup.
-    pub watches: Id,
-    /// Its path.
-    pub path: String,
-    /// For what.
-    pub trigger: Trigger,
-}
-
-/// Whom earlyoom must and must not choose.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EarlyoomClaim {
-    /// Every choice is one of these actors, and there is at least one.
-    pub selects: Vec<Id>,
-    /// No choice is one of these.
-    pub never: Vec<Id>,
-    /// Each of these signals is seen, and no other; empty = any.
-    pub signals: Vec<Signal>,
-    /// The thresholds that it was told; none = it is not the run's own.
-    pub thresholds: Option<Thresholds>,
-}
-
-/// Both thresholds of an earlyoom: at or below one, with memory and swap alike, it acts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Thresholds {
-    /// For SIGTERM.
-    pub term: Threshold,
-    /// For SIGKILL.
-    pub kill: Threshold,
-}
-
-/// What may be left at most, percent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Threshold {
-    /// Of memory.
-    pub memory: u8,
-    /// Of swap.
-    pub swap: u8,
-}
-
-/// Who must have been killed, by whom, and where.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct KillClaim {
-    /// The actor that must die.
-    pub victim: Id,
-    /// What must have killed it.
-    pub by: Killer,
-    /// The declared cgroup whose limit must have been hit, for a memcg kill.
-    pub limit: Option<Id>,
-    /// Peak usage of the limiting cgroup at the kill.
-    pub at: Option<AtClaim>,
-    /// The signal that must have ended it, where the scenario names one.
-    pub signal: Option<i32>,
-    /// For [`Killer::Exit`]: the code that it must have exited with, where the scenario names one; else 0.
-    pub code: Option<i32>,
-}
-
-/// Peak usage that must have been seen, within a tolerance.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct AtClaim {
-    /// Bytes.
-    pub bytes: u64,
-    /// Allowed deviation as a fraction (0.02 = 2 %).
-    pub within: f64,
-}
-
-/// A metric and its bounds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct MetricClaim {
-    /// A column of the samples, or a value that the judge derives.
-    pub metric: Metric,
-    /// The unit of its values.
-    pub unit: Unit,
-    /// The part of the run the bounds speak of.
-    pub during: Phase,
-    /// At least one bound.
-    pub bounds: Vec<Bound>,
-}
-
-/// One bound on a metric.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Bound {
-    /// How the samples become one number, and which side is allowed.
-    pub kind: BoundKind,
-    /// The number it is compared with.
-    pub value: BoundValue,
-}
-
-/// A bound's number.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BoundValue {
-    /// In the metric's unit; for a rate, units per second; for the rate of a time, seconds per second.
-    Absolute(f64),
-    /// A fraction of the same statistic in another phase (2.0 = twice).
-    OfPhase {
-        /// 1.0 = the same.
-        fraction: f64,
-        /// Where the reference is measured.
-        phase: Phase,
-    },
-}
-
-/// The cgroup that must not livelock, and the actor whose progress tells.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LivelockClaim {
-    /// The declared cgroup.
-    pub cgroup: Id,
-    /// Its `MemoryHigh` in this run, bytes; none = no band to be caught in.
-    pub high: Option<u64>,
-    /// Its `MemoryMax` in this run, bytes.
-    pub max: Option<u64>,
-    /// The actor whose progress is measured.
-    pub hog: Id,
+/// Resolves every `[[expect]]`.
+pub(super) fn expectations(ground: Ground<'_>) -> Result<Vec<Expectation>, PlanError> {
+    let resolved = |expect: &written::Expectation| {
+        Ok(Expectation { id: expect.id.clone(), claim: expect.claim.resolve(ground)? })
+    };
+    ground.scenario.expects.iter().map(resolved).collect()
 }

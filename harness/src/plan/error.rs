@@ -23,6 +23,12 @@ pub enum PlanError {
         /// The actor.
         actor: String,
     },
+    /// A claim speaks of a cgroup that is not declared.
+    #[error("a claim speaks of cgroup {cgroup}, which is not declared")]
+    NotDeclared {
+        /// The name.
+        cgroup: String,
+    },
     /// Cgroups hang in one another in a circle.
     #[error("cgroup {cgroup} hangs in itself")]
     Loop {
@@ -77,7 +83,7 @@ mod tests {
     use crate::plan::plan;
     use crate::scenario::Scenario;
     use crate::scenario::cgroup::{Parent, Place};
-    use crate::scenario::expectation::{BoundValue, Phase, ShareOfPhase};
+    use crate::scenario::expectation::{BoundValue, Claim, OomdClaim, Phase, ShareOfPhase, Trigger};
 
     const SCENARIO: &str = r#"
 schema = 1
@@ -119,6 +125,10 @@ only-victims = []
     #[rstest]
     #[case::a_limit_that_is_infinite(|s: &mut Scenario| s.base_limits[0].limit = "infinity".parse().expect("a limit"), "work.MemoryMax is no finite limit")]
     #[case::a_cgroup_that_is_not_declared(|s: &mut Scenario| s.actors[0].place = Place::Cgroup("gone".parse().expect("an id")), "actor hog is in cgroup gone")]
+    #[case::a_claim_about_a_cgroup_that_is_not_declared(
+        |s: &mut Scenario| s.expects[0].claim = Claim::Oomd(OomdClaim { watches: "gone".parse().expect("an id"), trigger: Trigger::Swap }),
+        "a claim speaks of cgroup gone, which is not declared"
+    )]
     #[case::cgroups_in_a_circle(|s: &mut Scenario| s.cgroups[0].parent = Parent::Cgroup("deep".parse().expect("an id")), "cgroup work hangs in itself")]
     #[case::a_slice_that_can_be_none(|s: &mut Scenario| s.actors[0].place = Place::Slice("a--b.slice".parse().expect("a unit")), "a--b.slice is no slice")]
     #[case::a_metric_that_is_relative(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::caps::Caps;
-use super::claims;
+use super::claim::{self, Ground};
 use super::daemons;
 use super::size::size;
 use super::units::{Units, slice_path};
@@ -38,6 +38,8 @@ pub fn plan(scenario: &Scenario, host: &HostFacts, run: &str) -> Result<Plan, Pl
     let actors = actors.map(|(actor, total)| units.actor(actor, *total)).collect::<Result<Vec<_>, _>>()?;
     let slice = units.slice()?;
     let outer = units.outer()?;
+    let ground = Ground { scenario, memory, cgroups: &cgroups };
+    let (reached, expectations) = (claim::reached(ground)?, claim::expectations(ground)?);
     let mut watched = watched(&slice, &outer, &cgroups, &actors);
     watched.extend(daemons::at_work(scenario, host)?);
     Ok(Plan {
@@ -54,8 +56,8 @@ pub fn plan(scenario: &Scenario, host: &HostFacts, run: &str) -> Result<Plan, Pl
         sample_every_us: SAMPLE_EVERY_US,
         slice,
         outer,
-        reached: claims::reached(&scenario.reached, scenario, memory)?,
-        expectations: claims::expectations(scenario, memory, &cgroups)?,
+        reached,
+        expectations,
         cgroups,
         actors,
         watched,

@@ -22,6 +22,8 @@ mod livelock;
 pub use bound::{Bound, BoundKind, BoundValue, MetricClaim, Phase, Quantity, Reached, ShareOfPhase};
 pub use daemon::{EarlyoomClaim, OomdClaim, Trigger};
 pub use family::Family;
+pub(super) use family::Mention;
+use family::{Claimed, Mentions};
 pub use kill::{Kill, KillAt};
 pub use livelock::Livelock;
 
@@ -55,6 +57,12 @@ macro_rules! claims {
             #[must_use]
             pub const fn family(&self) -> &'static Family {
                 match self { $(Self::$variant(_) => &$family,)+ }
+            }
+
+            /// The names in it, each with its place in the table of the expectation.
+            pub(super) fn mentions(&self) -> Mentions<'_> {
+                let key = self.family().name;
+                match self { $(Self::$variant(claim) => claim.mentions(key),)+ }
             }
         }
 

@@ -3,11 +3,10 @@
 use super::Scenario;
 use super::actor::Actor;
 use super::cgroup::{Parent, Place};
-use super::expectation::{BoundValue, Claim, Expectation, RUN, is_built_in};
+use super::expectation::{BoundValue, Expectation, Mention, RUN, is_built_in};
 use super::killer::OwnTable;
 use super::size::{LimitRef, SizeExpr};
 use crate::metric::{Metric, Subject};
-use crate::notation::id::Id;
 use crate::notation::suggest::nearest;
 use crate::reading::diagnostic::Diagnostic;
 use crate::reading::places::{Step, join};
@@ -266,54 +265,23 @@ impl<'s> Names<'s> {
     }
 
     fn expectation(&mut self, expect: &Expectation, path: &[Step<'_>]) {
-        let (actors, cgroups) = (self.actors.clone(), self.cgroups.clone());
         if is_built_in(&expect.id) {
             let message = format!("`{}` is an expectation that every scenario has by itself", expect.id);
             self.report(RESERVED_NAME, &join(path, &["id".into()]), message);
         }
-        let path = &join(path, &[expect.claim.family().name.into()]);
-        match &expect.claim {
-            Claim::Kill(kill) => {
-                self.known("actor", &kill.victim, &actors, &join(path, &["victim".into()]));
-                if let Some(limit) = &kill.limit {
-                    let limits = [cgroups.as_slice(), &[RUN]].concat();
-                    self.known("cgroup", limit, &limits, &join(path, &["limit".into()]));
-                }
-                if let Some(at) = &kill.at {
-                    self.limit(&at.of, &join(path, &["at".into(), "of".into()]));
-                }
-            }
-            Claim::OnlyVictims(ids) | Claim::Survives(ids) | Claim::KillOrder(ids) => {
-                self.each_actor(ids, path);
-            }
-            Claim::Metric(claim) => {
-                self.metric(&claim.metric, path);
-                let table = &path[..path.len() - 1];
-                for bound in &claim.bounds {
-                    if let BoundValue::Limit(share) = &bound.value {
-                        let key = bound.kind.to_string();
-                        self.limit(&share.of, &join(table, &[key.as_str().into(), "of".into()]));
-                    }
-                }
-            }
-            Claim::NoLivelock(livelock) => {
-                self.known("cgroup", &livelock.cgroup, &cgroups, &join(path, &["cgroup".into()]));
-                self.known("actor", &livelock.hog, &actors, &join(path, &["hog".into()]));
-            }
-            Claim::Oomd(claim) => {
-                self.known("cgroup", &claim.watches, &cgroups, &join(path, &["watches".into()]));
-            }
-            Claim::Earlyoom(claim) => {
-                self.each_actor(&claim.selects, &join(path, &["selects".into()]));
-                self.each_actor(&claim.never, &join(path, &["never".into()]));
-            }
+        for (place, mention) in expect.claim.mentions() {
+            self.mention(&mention, &join(path, &place));
         }
     }
 
-    fn each_actor(&mut self, ids: &[Id], path: &[Step<'_>]) {
-        let known = self.mentioned();
-        for (index, id) in ids.iter().enumerate() {
-            self.known("actor", id, &known, &join(path, &[index.into()]));
+    fn mention(&mut self, mention: &Mention<'_>, path: &[Step<'_>]) {
+        match mention {
+            Mention::Actor(id) => self.known("actor", id, &self.actors.clone(), path),
+            Mention::AnyActor(id) => self.known("actor", id, &self.mentioned(), path),
+            Mention::Cgroup(id) => self.known("cgroup", id, &self.cgroups.clone(), path),
+            Mention::Cap(id) => self.known("cgroup", id, &[self.cgroups.as_slice(), &[RUN]].concat(), path),
+            Mention::Limit(limit) => self.limit(limit, path),
+            Mention::Metric(metric) => self.metric(metric, path),
         }
     }
 }

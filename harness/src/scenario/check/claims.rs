@@ -89,10 +89,11 @@ fn check_claim(checker: &mut Checker<'_>, claim: &Claim, together: &[Expectation
                 checker.report(CONTRADICTION, &key, message);
             }
         }
-        Claim::NoLivelock(_) => {}
         Claim::Oomd(claim) => daemons::check_oomd(checker, claim, &key),
         Claim::Earlyoom(claim) => daemons::check_selection(checker, claim, &key),
         Claim::KillOrder(ids) => kills::check_order(checker, ids, &key),
+        // Whatever it says may hold and may fail.
+        _ => {}
     }
 }
 

@@ -1,7 +1,8 @@
 //! `only-victims = […]`, `survives = […]` and `kill-order = […]`: what becomes of the actors of a list.
 
 use super::Claim;
-use super::family::Family;
+use super::family::{Claimed, Family, Mention, Mentions};
+use crate::notation::id::Id;
 
 pub(super) const ONLY_VICTIMS: Family = Family {
     name: "only-victims",
@@ -32,3 +33,10 @@ pub(super) const KILL_ORDER: Family = Family {
         witnesses cannot tell make it inconclusive.",
     example: "kill-order = [\"cheap\", \"dear\"]",
 };
+
+impl Claimed for Vec<Id> {
+    fn mentions<'c>(&'c self, key: &'c str) -> Mentions<'c> {
+        let mention = |(index, id): (usize, _)| (vec![key.into(), index.into()], Mention::AnyActor(id));
+        self.iter().enumerate().map(mention).collect()
+    }
+}

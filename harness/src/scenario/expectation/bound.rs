@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
 use super::Claim;
-use super::family::Family;
+use super::family::{Claimed, Family, Mention, Mentions};
 use crate::metric::{Metric, Unit};
 use crate::notation::Malformed;
 use crate::notation::bytes::Bytes;
@@ -331,6 +331,19 @@ impl MetricClaim {
             return None;
         }
         Some(Self { metric: metric?, bounds, during: during.unwrap_or_default() })
+    }
+}
+
+impl Claimed for MetricClaim {
+    fn mentions<'c>(&'c self, key: &'c str) -> Mentions<'c> {
+        let limit = |bound: &'c Bound| match &bound.value {
+            BoundValue::Limit(share) => {
+                Some((vec![word(bound.kind).into(), "of".into()], Mention::Limit(&share.of)))
+            }
+            BoundValue::Exact(_) | BoundValue::Phase(_) => None,
+        };
+        let metric = (vec![key.into()], Mention::Metric(&self.metric));
+        [metric].into_iter().chain(self.bounds.iter().filter_map(limit)).collect()
     }
 }
 

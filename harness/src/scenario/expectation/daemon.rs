@@ -5,9 +5,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Claim;
-use super::family::Family;
+use super::family::{Claimed, Family, Mention, Mentions};
 use crate::notation::id::Id;
 use crate::notation::signal::Signal;
+use crate::reading::places::join;
 use crate::reading::{FromTable, Table, Word, value};
 use crate::scenario::rules::shared::{IMPOSSIBLE_SIGNAL, NOBODY_NAMED};
 
@@ -42,6 +43,12 @@ impl FromTable for OomdClaim {
 }
 
 value!(table OomdClaim);
+
+impl Claimed for OomdClaim {
+    fn mentions<'c>(&'c self, key: &'c str) -> Mentions<'c> {
+        vec![(vec![key.into(), "watches".into()], Mention::Cgroup(&self.watches))]
+    }
+}
 
 /// What makes systemd-oomd act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -119,3 +126,11 @@ impl FromTable for EarlyoomClaim {
 }
 
 value!(table EarlyoomClaim);
+
+impl Claimed for EarlyoomClaim {
+    fn mentions<'c>(&'c self, key: &'c str) -> Mentions<'c> {
+        let lists = [("selects", &self.selects), ("never", &self.never)];
+        let mentions = lists.into_iter().flat_map(|(list, ids)| ids.mentions(list));
+        mentions.map(|(path, mention)| (join(&[key.into()], &path), mention)).collect()
+    }
+}

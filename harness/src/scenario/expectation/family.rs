@@ -1,7 +1,12 @@
-//! A kind of expectation: its key in `[[expect]]`, how it is read, and what it means, for `bulkhead explain`.
+//! A kind of expectation: its key in `[[expect]]`, how it is read, the names that it mentions, and what it means, for
+//! `bulkhead explain`.
 
 use super::Claim;
+use crate::metric::Metric;
+use crate::notation::id::Id;
+use crate::reading::places::Step;
 use crate::reading::{Table, Value};
+use crate::scenario::size::LimitRef;
 
 /// A kind of expectation. Each stands in the file of what it claims.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +32,31 @@ impl Family {
     pub(super) fn ask<T: Value>(&self, table: &mut Table<'_, '_>) -> Option<T> {
         table.optional(self.name, self.purpose)
     }
+}
+
+/// A claim of a kind.
+pub(super) trait Claimed {
+    /// The names in it, each with its place in the table of the expectation; `key` is that of the kind.
+    fn mentions<'c>(&'c self, key: &'c str) -> Mentions<'c>;
+}
+
+/// Names, each with its place in the table of the expectation.
+pub(in crate::scenario) type Mentions<'c> = Vec<(Vec<Step<'c>>, Mention<'c>)>;
+
+/// A name in a claim, and what must be called so.
+pub(in crate::scenario) enum Mention<'c> {
+    /// An actor of the scenario as written.
+    Actor(&'c Id),
+    /// An actor, be it one that only a twin has.
+    AnyActor(&'c Id),
+    /// A declared cgroup.
+    Cgroup(&'c Id),
+    /// A declared cgroup, or the run itself.
+    Cap(&'c Id),
+    /// A declared limit.
+    Limit(&'c LimitRef),
+    /// A metric of something declared.
+    Metric(&'c Metric),
 }
 
 /// What every scenario has by itself.

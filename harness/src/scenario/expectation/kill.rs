@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::Claim;
-use super::family::Family;
+use super::family::{Claimed, Family, Mention, Mentions};
 use crate::killer::signals;
 use crate::notation::Malformed;
 use crate::notation::id::Id;
@@ -116,6 +116,16 @@ fn ends_so(table: &mut Table<'_, '_>, by: Killer, signal: Option<Signal>) -> Opt
 }
 
 value!(table Kill);
+
+impl Claimed for Kill {
+    fn mentions<'c>(&'c self, key: &'c str) -> Mentions<'c> {
+        let limit = self.limit.iter().map(|limit| (vec![key.into(), "limit".into()], Mention::Cap(limit)));
+        let at = self.at.iter();
+        let at = at.map(|at| (vec![key.into(), "at".into(), "of".into()], Mention::Limit(&at.of)));
+        let victim = (vec![key.into(), "victim".into()], Mention::Actor(&self.victim));
+        [victim].into_iter().chain(limit).chain(at).collect()
+    }
+}
 
 /// A size with a tolerance: `{ percent = 100, of = "work.MemoryMax", within-percent = 2 }`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Claim;
-use super::family::Family;
+use super::family::{Claimed, Family, Mention, Mentions};
 use crate::notation::id::Id;
 use crate::reading::{FromTable, Table, value};
 
@@ -39,3 +39,12 @@ impl FromTable for Livelock {
 }
 
 value!(table Livelock);
+
+impl Claimed for Livelock {
+    fn mentions<'c>(&'c self, key: &'c str) -> Mentions<'c> {
+        vec![
+            (vec![key.into(), "cgroup".into()], Mention::Cgroup(&self.cgroup)),
+            (vec![key.into(), "hog".into()], Mention::Actor(&self.hog)),
+        ]
+    }
+}
