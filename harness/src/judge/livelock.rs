@@ -94,9 +94,12 @@ fn observe(view: &View<'_>, claim: &LivelockClaim) -> (Verdict, String, Vec<Numb
                     return (Verdict::Fail, format!("livelock: {said}"), signs(band, &stretch));
                 }
                 words.push(said);
-                numbers.push(length(band, &stretch));
+                numbers.push(length(band, stretch.us(), stretch.allowed));
             }
-            Ok(None) => words.push(format!("never stalled between {}", edges(band))),
+            Ok(None) => {
+                words.push(format!("never stalled between {}", edges(band)));
+                numbers.push(length(band, 0, LONG_US));
+            }
             Err(unseen) => open = Some(unseen),
         }
     }
@@ -107,16 +110,16 @@ fn observe(view: &View<'_>, claim: &LivelockClaim) -> (Verdict, String, Vec<Numb
 }
 
 /// How long nothing moved, beside how long that would be a livelock.
-fn length(band: &Band<'_>, stretch: &Stretch) -> Number {
+fn length(band: &Band<'_>, us: u64, allowed: u64) -> Number {
     let what = format!("longest stretch without progress above the high of {}", band.name);
-    Number::at_most(what, Unit::Microseconds, Some(stretch.us() as f64), stretch.allowed as f64)
+    Number::at_most(what, Unit::Microseconds, Some(us as f64), allowed as f64)
 }
 
 /// All signs of a livelock, each beside its threshold. None of them alone is one.
 fn signs(band: &Band<'_>, stretch: &Stretch) -> Vec<Number> {
     let (progress, waiting) = (stretch.progress * 100.0, stretch.waiting * 100.0);
     vec![
-        length(band, stretch),
+        length(band, stretch.us(), stretch.allowed),
         Number::at_least("progress in it, of that before", Unit::Percent, Some(progress), STALLED * 100.0),
         Number::at_most("time stalled in it", Unit::Percent, Some(waiting), WAITING * 100.0),
     ]

@@ -1,6 +1,7 @@
 //! The claim that systemd-oomd, by its own dump, is armed and watches this cgroup: else its silence proves nothing.
 
 use reports::finding::Finding;
+use reports::number::{Number, Unit};
 use reports::outcome::Verdict;
 
 use super::finding::found;
@@ -25,16 +26,27 @@ pub(super) fn judge(view: &View<'_>, id: &str, claim: &OomdClaim) -> Finding {
         _ => None,
     });
     let (mut verdict, mut observed) = observe(view, &dumps, claim, trigger);
-    if let (Verdict::Pass, Some(why)) = (verdict, idle(view)) {
-        (verdict, observed) = (Verdict::Inconclusive, format!("{observed}, but {why}"));
+    let mut numbers = Vec::new();
+    if verdict == Verdict::Pass && view.reads_again() {
+        let rest = longest_rest(view);
+        numbers.extend(rest.as_ref().ok().map(|us| {
+            let what = "longest time without any use of the processor";
+            Number::at_most(what, Unit::Microseconds, Some(*us as f64), LONGEST_REST_US as f64)
+        }));
+        let idle = |us: u64| format!("it did nothing for {:.1} s of the stress", us as f64 / 1e6);
+        let why = rest.map_or_else(Some, |us| (us > LONGEST_REST_US).then(|| idle(us)));
+        if let Some(why) = why {
+            (verdict, observed) = (Verdict::Inconclusive, format!("{observed}, but {why}"));
+        }
     }
-    found(
+    let finding = found(
         id,
         format!("systemd-oomd watches {} for {trigger}", claim.watches),
         verdict,
         format!("armed, and {} in its own list for {trigger}", claim.watches),
         observed,
-    )
+    );
+    Finding { numbers, ..finding }
 }
 
 fn observe(view: &View<'_>, dumps: &[(u64, Dump)], claim: &OomdClaim, trigger: &str) -> (Verdict, String) {
@@ -69,27 +81,25 @@ fn observe(view: &View<'_>, dumps: &[(u64, Dump)], claim: &OomdClaim, trigger: &
     (Verdict::Pass, format!("armed, watches it for {trigger}"))
 }
 
-/// Why oomd cannot be taken to have worked throughout the stress: another process by now, or one that did nothing.
-fn idle(view: &View<'_>) -> Option<String> {
-    if !view.reads_again() {
-        return None;
-    }
+/// The longest time in the stress for which oomd used no processor at all, µs; else why it cannot be taken to have worked:
+/// it is another process by now, or nobody watched it.
+fn longest_rest(view: &View<'_>) -> Result<u64, String> {
     if let Some(why) = view.not_throughout(DAEMON.unit) {
-        return Some(why);
+        return Err(why);
     }
     let metric = CPU_USAGE.of(DAEMON.unit);
-    let usage = view.series(metric, Phase::Stress);
-    let (from, to) = view.window(Phase::Stress)?;
     if let Some(why) = hole(view, metric, BoundKind::MaxDelta, Phase::Stress) {
-        return Some(format!("whether it worked was not seen: {why}"));
+        return Err(format!("whether it worked was not seen: {why}"));
     }
-    let mut last = (from, None);
-    for (at, used) in usage.into_iter().map(|(at, used)| (at.clamp(from, to), Some(used))) {
-        if used != last.1 {
-            last = (at, used);
-        } else if at - last.0 > LONGEST_REST_US {
-            return Some(format!("it did nothing for {:.1} s of the stress", (at - last.0) as f64 / 1e6));
+    let (from, to) = view.window(Phase::Stress).unwrap_or_default();
+    let (mut worked, mut used, mut longest) = (from, None, 0);
+    for (at, now) in view.series(metric, Phase::Stress) {
+        let at = at.clamp(from, to);
+        if used == Some(now) {
+            longest = longest.max(at - worked);
+        } else {
+            (worked, used) = (at, Some(now));
         }
     }
-    None
+    Ok(longest)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use reports::finding::Finding;
 use reports::kill::Kill;
+use reports::number::{Number, Unit};
 use reports::outcome::{Killer, Verdict};
 
 use super::death::{death_of, deaths};
@@ -24,26 +25,37 @@ pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, allowed: &[Id]) -
     } else {
         format!("no OOM kill but of {}", allowed.join(", "))
     };
-    let (verdict, observed) = observe(view, kills, allowed);
-    found(id, "no other process is killed for memory".into(), verdict, expected, observed)
+    let others = others(view, kills, allowed);
+    let (verdict, observed) = if others.is_empty() {
+        nobody_else(view, kills, allowed)
+    } else {
+        (Verdict::Fail, format!("also killed: {}", others.join(", ")))
+    };
+    // Where somebody may have been killed unseen, nobody knows how many.
+    let count = (verdict != Verdict::Inconclusive).then_some(others.len() as f64);
+    let number = Number::at_most("processes killed besides those allowed", Unit::Count, count, 0.0);
+    let sentence = "no other process is killed for memory".into();
+    Finding { numbers: vec![number], ..found(id, sentence, verdict, expected, observed) }
 }
 
-fn observe(view: &View<'_>, kills: &[Kill], allowed: &[Id]) -> (Verdict, String) {
+/// Who was killed besides the allowed actors: by the kernel log and the daemons, else by all witnesses together.
+fn others(view: &View<'_>, kills: &[Kill], allowed: &[Id]) -> Vec<String> {
     let strangers = strangers(view, allowed);
     if !strangers.is_empty() {
-        return (Verdict::Fail, format!("also killed: {}", strangers.join(", ")));
+        return strangers;
     }
     let not_allowed =
         |kill: &&Kill| kill.actor.as_ref().is_some_and(|actor| allowed.iter().all(|id| *id != **actor));
-    let others: Vec<String> = kills
+    kills
         .iter()
         .filter(|kill| killer::is_oom(kill.killer))
         .filter(not_allowed)
         .filter_map(|kill| kill.actor.clone())
-        .collect();
-    if !others.is_empty() {
-        return (Verdict::Fail, format!("also killed: {}", others.join(", ")));
-    }
+        .collect()
+}
+
+/// Whether nobody can have been killed besides the allowed actors, of whom no witness names one.
+fn nobody_else(view: &View<'_>, kills: &[Kill], allowed: &[Id]) -> (Verdict, String) {
     if let Some(words) = unexplained(view, kills, allowed) {
         return (Verdict::Inconclusive, words);
     }

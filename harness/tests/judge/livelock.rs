@@ -162,6 +162,7 @@ fn in_bands(bands: &[(f64, f64)]) -> Run {
 
 /// The stress lasts from 3 to 20 s, with a sample every half second.
 #[rstest]
+#[case::never_in_the_band(&[(21.0, 22.0)], Pass, Some((0.0, 5.0)))]
 #[case::shorter_than_a_livelock(&[(5.0, 9.5)], Pass, Some((4.5, 5.0)))]
 #[case::as_long_as_one(&[(5.0, 10.0)], Fail, Some((5.0, 5.0)))]
 #[case::two_that_are_not_one(&[(5.0, 8.0), (9.0, 12.0)], Pass, Some((3.0, 5.0)))]

@@ -5,6 +5,7 @@ use harness::plan::Place;
 use harness::plan::claim::Claim;
 use harness::record::Event;
 use harness::record::event::ActorEnd;
+use reports::number::{Number, Unit};
 use reports::outcome::{Killer, Verdict};
 use rstest::rstest;
 
@@ -12,6 +13,23 @@ use crate::built::{HOG, KILLED, Run, finding, verdict_of};
 
 const ONLY: &str = "\n[[expect]]\nid = \"only\"\nonly-victims = [\"hog\"]\n";
 const NOBODY: &str = "\n[[expect]]\nid = \"only\"\nonly-victims = []\n";
+
+/// None besides those allowed may be killed; where that was not seen there is no number.
+#[rstest]
+#[case::the_hog_alone(ONLY, 1, Some(0.0))]
+#[case::a_kill_of_nobody_knows_whom(ONLY, 2, None)]
+#[case::nobody_may_be_killed(NOBODY, 1, Some(1.0))]
+fn the_victims_besides_those_allowed_are_counted(
+    #[case] claim: &str,
+    #[case] kills: u64,
+    #[case] others: Option<f64>,
+) {
+    let mut run = Run::claiming(claim);
+    run.counts("host:oom_kill", kills);
+    let judgement = run.judged();
+    let number = Number::at_most("processes killed besides those allowed", Unit::Count, others, 0.0);
+    assert_eq!(finding(&judgement, "only").numbers, [number]);
+}
 
 #[test]
 fn the_expected_victim_alone_passes() {
