@@ -59,7 +59,7 @@ impl Options {
                 escape: settings.escape,
                 every: settings.every.map_or(bystander::Forker::EVERY, time),
             }),
-            Role::Sleeper => bystander::Role::Sleeper(bystander::Sleeper {}),
+            Role::Sleeper(_) => bystander::Role::Sleeper(bystander::Sleeper {}),
         };
         Self::Bystander(BystanderOptions { start, role })
     }

@@ -114,26 +114,19 @@ impl Caps<'_> {
 
     /// The most that an actor takes when nothing stops it.
     fn load(&self, actor: &Actor, total: Option<u64>) -> Load {
-        let bystander =
-            |extra: u64| Load { beside: PROGRAM.saturating_add(extra).max(BYSTANDER), ..Load::default() };
-        match &actor.role {
-            Role::Balloon(balloon) => {
-                let more = u64::from(balloon.processes).saturating_sub(1);
-                Load {
-                    stress: total.unwrap_or(0).saturating_add(balloon.grows_by(self.scenario.observe)),
-                    programs: BALLOON.saturating_add(more.saturating_mul(PROCESS)),
-                    beside: 0,
-                }
-            }
-            Role::Heartbeat(heartbeat) => bystander(heartbeat.touch.map_or(0, |bytes| bytes.0)),
-            Role::TcpServer(server) => bystander(server.touch.map_or(0, |bytes| bytes.0)),
-            // Their file is page cache of their cgroup.
-            Role::Writer(writer) => bystander(writer.bytes.0),
-            Role::Reader(reader) => bystander(reader.bytes.0),
-            Role::Forker(forker) => bystander(u64::from(forker.children).saturating_mul(PROCESS)),
-            Role::Spinner(spinner) => bystander(u64::from(spinner.threads).saturating_mul(THREAD)),
-            Role::Sleeper => bystander(0),
+        if let Role::Balloon(balloon) = &actor.role {
+            let more = u64::from(balloon.processes).saturating_sub(1);
+            return Load {
+                stress: total.unwrap_or(0).saturating_add(balloon.grows_by(self.scenario.observe)),
+                programs: BALLOON.saturating_add(more.saturating_mul(PROCESS)),
+                beside: 0,
+            };
         }
+        let takes = actor.role.settings().takes();
+        let processes = u64::from(takes.processes).saturating_mul(PROCESS);
+        let threads = u64::from(takes.threads).saturating_mul(THREAD);
+        let extra = takes.bytes.saturating_add(processes).saturating_add(threads);
+        Load { beside: PROGRAM.saturating_add(extra).max(BYSTANDER), ..Load::default() }
     }
 }
 

@@ -20,7 +20,7 @@ mod balloon;
 mod bystander;
 
 pub use balloon::{Balloon, HugePages, MemoryKind, Pages, Profile, Text};
-pub use bystander::{Forker, Heartbeat, Reader as FileReader, Spinner, TcpServer, Writer};
+pub use bystander::{Forker, Heartbeat, Reader as FileReader, Sleeper, Spinner, TcpServer, Writer};
 
 /// One actor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,55 +41,83 @@ pub struct Actor {
     pub role: Role,
 }
 
-/// What an actor does, with the settings of its kind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
+/// The settings of a kind of actor.
+pub(crate) trait Settings {
+    /// The time between two pieces of its work, with its key, where there is one.
+    fn pause(&self) -> Option<(&'static str, Span)> {
+        None
+    }
+
+    /// What it takes beside its program; of a balloon, nothing: what that takes is what is planned.
+    fn takes(&self) -> Takes {
+        Takes::default()
+    }
+}
+
+/// What an actor takes beside its program.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Takes {
+    /// Memory and page cache.
+    pub(crate) bytes: u64,
+    /// Processes of its own.
+    pub(crate) processes: u32,
+    /// Threads of its own.
+    pub(crate) threads: u32,
+}
+
+/// Makes [`Role`] and [`Kind`] of one line a kind: its settings, and its word.
+macro_rules! kinds {
+    ($($(#[$doc:meta])+ $kind:ident($settings:ty) = $word:literal,)+) => {
+        /// What an actor does, with the settings of its kind.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Role { $($(#[$doc])+ $kind($settings),)+ }
+
+        /// The word in `kind`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Kind { $($(#[$doc])+ $kind,)+ }
+
+        impl Word for Kind {
+            const EXPECTING: &'static str = "a kind of actor";
+            const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$kind),)+];
+        }
+
+        impl Role {
+            const fn kind(&self) -> Kind {
+                match self { $(Self::$kind(_) => Kind::$kind,)+ }
+            }
+
+            /// Asks for the keys of a kind.
+            fn read_as(kind: Kind, table: &mut Table<'_, '_>) -> Option<Self> {
+                match kind { $(Kind::$kind => <$settings>::from_table(table).map(Self::$kind),)+ }
+            }
+
+            /// What they are, whatever the kind.
+            pub(crate) fn settings(&self) -> &dyn Settings {
+                match self { $(Self::$kind(settings) => settings,)+ }
+            }
+        }
+    };
+}
+
+kinds! {
     /// Takes memory.
-    Balloon(Balloon),
+    Balloon(Balloon) = "balloon",
     /// Wakes up at a steady beat and records how late it was.
-    Heartbeat(Heartbeat),
+    Heartbeat(Heartbeat) = "heartbeat",
     /// Accepts connections and answers.
-    TcpServer(TcpServer),
+    TcpServer(TcpServer) = "tcp-server",
     /// Keeps CPUs busy.
-    Spinner(Spinner),
+    Spinner(Spinner) = "spinner",
     /// Writes and syncs a file.
-    Writer(Writer),
+    Writer(Writer) = "writer",
     /// Reads a file again and again through the page cache.
-    Reader(FileReader),
+    Reader(FileReader) = "reader",
     /// Makes children.
-    Forker(Forker),
+    Forker(Forker) = "forker",
     /// Touches nothing after its start: the control.
-    Sleeper,
-}
-
-/// The word in `kind`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "each names the variant of Role that documents it")]
-pub enum Kind {
-    Balloon,
-    Heartbeat,
-    TcpServer,
-    Spinner,
-    Writer,
-    Reader,
-    Forker,
-    Sleeper,
-}
-
-impl Word for Kind {
-    const EXPECTING: &'static str = "a kind of actor";
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("balloon", Self::Balloon),
-        ("heartbeat", Self::Heartbeat),
-        ("tcp-server", Self::TcpServer),
-        ("spinner", Self::Spinner),
-        ("writer", Self::Writer),
-        ("reader", Self::Reader),
-        ("forker", Self::Forker),
-        ("sleeper", Self::Sleeper),
-    ];
+    Sleeper(Sleeper) = "sleeper",
 }
 
 impl fmt::Display for Kind {
@@ -117,16 +145,7 @@ impl Actor {
     /// What kind of actor it is.
     #[must_use]
     pub const fn kind(&self) -> Kind {
-        match self.role {
-            Role::Balloon(_) => Kind::Balloon,
-            Role::Heartbeat(_) => Kind::Heartbeat,
-            Role::TcpServer(_) => Kind::TcpServer,
-            Role::Spinner(_) => Kind::Spinner,
-            Role::Writer(_) => Kind::Writer,
-            Role::Reader(_) => Kind::Reader,
-            Role::Forker(_) => Kind::Forker,
-            Role::Sleeper => Kind::Sleeper,
-        }
+        self.role.kind()
     }
 
     /// The balloon's settings, if it is one.
@@ -147,16 +166,7 @@ impl Actor {
         let release =
             table.optional("release", "when it is released: balloons at `stress`, others at `baseline`");
         let delay = table.optional("delay", "how long after that point");
-        let role = match kind {
-            Kind::Balloon => Balloon::from_table(table).map(Role::Balloon),
-            Kind::Heartbeat => Heartbeat::from_table(table).map(Role::Heartbeat),
-            Kind::TcpServer => TcpServer::from_table(table).map(Role::TcpServer),
-            Kind::Spinner => Spinner::from_table(table).map(Role::Spinner),
-            Kind::Writer => Writer::from_table(table).map(Role::Writer),
-            Kind::Reader => FileReader::from_table(table).map(Role::Reader),
-            Kind::Forker => Forker::from_table(table).map(Role::Forker),
-            Kind::Sleeper => Some(Role::Sleeper),
-        };
+        let role = Role::read_as(kind, table);
         let usual = if kind == Kind::Balloon { Release::Stress } else { Release::Baseline };
         Some(Self {
             id: id?,

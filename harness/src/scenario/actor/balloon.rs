@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Settings;
 use crate::notation::bytes::Bytes;
 use crate::notation::span::Span;
 use crate::reading::{FromTable, Table, Word};
@@ -93,6 +94,12 @@ impl FromTable for Balloon {
             retouch,
             ignore_sigterm: ignore_sigterm.unwrap_or(false),
         })
+    }
+}
+
+impl Settings for Balloon {
+    fn pause(&self) -> Option<(&'static str, Span)> {
+        self.period.map(|period| ("period", period))
     }
 }
 

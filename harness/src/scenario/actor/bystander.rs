@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Settings, Takes};
 use crate::notation::bytes::Bytes;
 use crate::notation::span::Span;
 use crate::reading::{FromTable, Table};
@@ -27,6 +28,16 @@ impl FromTable for Heartbeat {
     }
 }
 
+impl Settings for Heartbeat {
+    fn pause(&self) -> Option<(&'static str, Span)> {
+        Some(("every", self.every))
+    }
+
+    fn takes(&self) -> Takes {
+        Takes { bytes: self.touch.map_or(0, |bytes| bytes.0), ..Takes::default() }
+    }
+}
+
 /// Accepts connections and answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TcpServer {
@@ -46,6 +57,12 @@ impl FromTable for TcpServer {
     }
 }
 
+impl Settings for TcpServer {
+    fn takes(&self) -> Takes {
+        Takes { bytes: self.touch.map_or(0, |bytes| bytes.0), ..Takes::default() }
+    }
+}
+
 /// Keeps CPUs busy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spinner {
@@ -59,6 +76,12 @@ impl FromTable for Spinner {
     fn from_table(table: &mut Table<'_, '_>) -> Option<Self> {
         let threads: Option<u32> = table.optional("threads", "threads, 1 by default");
         Some(Self { threads: threads.unwrap_or(1) })
+    }
+}
+
+impl Settings for Spinner {
+    fn takes(&self) -> Takes {
+        Takes { threads: self.threads, ..Takes::default() }
     }
 }
 
@@ -81,6 +104,17 @@ impl FromTable for Writer {
     }
 }
 
+impl Settings for Writer {
+    fn pause(&self) -> Option<(&'static str, Span)> {
+        self.every.map(|every| ("every", every))
+    }
+
+    /// Its file is page cache of its cgroup.
+    fn takes(&self) -> Takes {
+        Takes { bytes: self.bytes.0, ..Takes::default() }
+    }
+}
+
 /// Reads a file of the harness's own again and again through the page cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reader {
@@ -97,6 +131,17 @@ impl FromTable for Reader {
         let bytes = table.required("bytes", "the size of the file");
         let every = table.optional("every", "time from one pass to the next");
         Some(Self { bytes: bytes?, every })
+    }
+}
+
+impl Settings for Reader {
+    fn pause(&self) -> Option<(&'static str, Span)> {
+        self.every.map(|every| ("every", every))
+    }
+
+    /// Its file is page cache of its cgroup.
+    fn takes(&self) -> Takes {
+        Takes { bytes: self.bytes.0, ..Takes::default() }
     }
 }
 
@@ -121,3 +166,27 @@ impl FromTable for Forker {
         Some(Self { children: children?, escape: escape.unwrap_or(false), every })
     }
 }
+
+impl Settings for Forker {
+    fn pause(&self) -> Option<(&'static str, Span)> {
+        self.every.map(|every| ("every", every))
+    }
+
+    fn takes(&self) -> Takes {
+        Takes { processes: self.children, ..Takes::default() }
+    }
+}
+
+/// Touches nothing after its start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sleeper {}
+
+impl FromTable for Sleeper {
+    const LABEL: &'static str = "sleeper";
+
+    fn from_table(_: &mut Table<'_, '_>) -> Option<Self> {
+        Some(Self {})
+    }
+}
+
+impl Settings for Sleeper {}

@@ -4,7 +4,6 @@ use super::Checker;
 use crate::notation::Span;
 use crate::reading::places::{Step, join};
 use crate::reading::rule::rules;
-use crate::scenario::actor::Role;
 use crate::scenario::rules::shared::ZERO_TIME;
 
 rules! {
@@ -130,15 +129,7 @@ fn zeroes(checker: &mut Checker<'_>) {
         }
     }
     for actor in &scenario.actors {
-        let (key, span) = match &actor.role {
-            Role::Balloon(balloon) => ("period", balloon.period),
-            Role::Heartbeat(heartbeat) => ("every", Some(heartbeat.every)),
-            Role::Writer(writer) => ("every", writer.every),
-            Role::Reader(reader) => ("every", reader.every),
-            Role::Forker(forker) => ("every", forker.every),
-            Role::TcpServer(_) | Role::Spinner(_) | Role::Sleeper => continue,
-        };
-        if span == none {
+        if let Some((key, Span(0))) = actor.role.settings().pause() {
             let index = checker.actor_index(actor);
             refuse(checker, &["actor".into(), index.into()], key);
         }
