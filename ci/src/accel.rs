@@ -16,7 +16,7 @@ use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::event::{Event, Listener};
 use crate::process::Qemu;
-use crate::qemu::{Accelerator, Hardware, Version, probe_arguments};
+use crate::qemu::{Accelerator, Hardware, MEMORY_BYTES, Version, probe_arguments};
 
 /// A kernel says its first line within half a second even on slow machines.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -63,7 +63,7 @@ fn probe(cache: &Cache, version: &Version, kernel: &Path) -> Result<Verdict, Lab
     if !Path::new("/dev/kvm").exists() {
         return tcg("there is no /dev/kvm".into());
     }
-    let hardware = Hardware { version: version.clone(), accelerator: Accelerator::Kvm };
+    let hardware = Hardware { version: version.clone(), accelerator: Accelerator::Kvm, memory: MEMORY_BYTES };
     let scratch = cache.scratch()?;
     let (qemu, _links) = Qemu::start(scratch.path(), |ports| probe_arguments(&hardware, kernel, ports))
         .map_err(LabError::file("run", Path::new("qemu-system-x86_64")))?;

@@ -69,6 +69,18 @@ pub enum LabError {
     /// The guest came up, but not as the recipe promises.
     #[error("trouble of the VM, not of what is tested: the guest is not healthy after its boot: {0}")]
     Unhealthy(String),
+    /// A command of an installation failed; nothing of it is kept.
+    #[error("{command} failed in the guest ({exit}) while {name} was installed:\n{output}")]
+    Install {
+        /// What is installed.
+        name: String,
+        /// The command, as its words.
+        command: String,
+        /// How it ended.
+        exit: String,
+        /// The last lines it wrote.
+        output: String,
+    },
     /// A tar for a clone is larger than the disk it travels on.
     #[error("{path} has {bytes} bytes; at most {limit} fit on the disk for files", path = path.display())]
     FilesTooLarge {

@@ -63,6 +63,18 @@ pub enum Event<'a> {
         /// What happened.
         why: &'a str,
     },
+    /// Files and commands are put into a guest before it boots for good.
+    InstallStart {
+        /// Into which guest.
+        guest: Guest,
+        /// What is installed.
+        name: &'a str,
+    },
+    /// What a command of the installation says.
+    Install {
+        /// Without its line end.
+        line: &'a str,
+    },
     /// Machines can be cloned.
     TemplateReady {
         /// Of which guest.

@@ -1,6 +1,9 @@
 //! One guest, ready to be cloned: image → accelerator → template → machines.
 
+mod installation;
+
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::agent::Expect;
@@ -9,7 +12,7 @@ use crate::digest::Digest;
 use crate::event::{Event, Listener};
 use crate::image::Image;
 use crate::process::Qemu;
-use crate::qemu::{Hardware, Memory, Ports, Root, Version};
+use crate::qemu::{Hardware, MEMORY_BYTES, Memory, Ports, Root, Version};
 use crate::snapshot::{self, Plan, Template};
 use crate::vm::{Command, Machine, PULSE_DEADLINE, Vm, VmError};
 use crate::wire::Ask;
@@ -27,11 +30,13 @@ const TEMPLATE: &str = "1";
 pub struct Lab {
     guest: Guest,
     cache: Cache,
-    image: Image,
+    image: Arc<Image>,
     hardware: Hardware,
     verdict: accel::Verdict,
     template: Held,
 }
+
+pub use installation::Installation;
 
 /// What is special about a clone.
 #[derive(Debug, Clone)]
@@ -66,21 +71,19 @@ impl Lab {
         let version = Version::installed()?;
         let image = Image::obtain(&cache, guest, on)?;
         let verdict = accel::judge(&cache, &version, &image.kernel(), on)?;
-        let hardware = Hardware { version, accelerator: verdict.accelerator };
+        let hardware = Hardware { version, accelerator: verdict.accelerator, memory: MEMORY_BYTES };
         let start = Instant::now();
         let key = template_key(&image, &hardware);
         let (template, found) = cache.obtain(&format!("template-{guest}"), &key, on, |directory| {
             let template = Template::at(directory);
-            match make_template(&cache, guest, &image, &hardware, &template, on) {
-                Err(error @ (LabError::Vm { .. } | LabError::Unhealthy(_))) => {
-                    on(Event::BootRetry { why: &error.to_string() });
-                    make_template(&cache, guest, &image, &hardware, &template, on)
-                }
-                made => made,
-            }
+            twice(on, || {
+                template.clear();
+                template.make_disk(&image)?;
+                boot_and_freeze(&cache, guest, &image, &hardware, &template, HEALTH, on)
+            })
         })?;
         on(Event::TemplateReady { guest, cached: found == Found::Cached, took: start.elapsed() });
-        Ok(Self { guest, cache, image, hardware, verdict, template })
+        Ok(Self { guest, cache, image: Arc::new(image), hardware, verdict, template })
     }
 
     /// Which guest this is.
@@ -113,16 +116,21 @@ impl Lab {
     }
 
     fn clone_once(&self, options: &CloneOptions) -> Result<Vm, LabError> {
+        let disk = Template::at(self.template.path()).disk();
+        self.clone_onto(options, Root::Throwaway { file: &disk, format: "qcow2" })
+    }
+
+    /// A clone that writes to `root`.
+    fn clone_onto(&self, options: &CloneOptions, root: Root<'_>) -> Result<Vm, LabError> {
         let template = Template::at(self.template.path());
         let scratch = self.cache.scratch()?;
         let disks = snapshot::make_disks(&self.image, options.files.as_deref(), &scratch)?;
-        let (memory, disk) = (template.memory(), template.disk());
         let plan = Plan {
             name: &format!("{}-{}", self.guest, options.name),
             hardware: &self.hardware,
             image: &self.image,
-            memory: Memory::CloneOf(&memory),
-            root: Root::Throwaway { file: &disk, format: "qcow2" },
+            memory: Memory::CloneOf(&template.memory()),
+            root,
         };
         let machine = start(&plan, &disks, &scratch, Expect::Running, options.pulse_deadline)?;
         let version = &self.hardware.version;
@@ -215,29 +223,37 @@ fn boot(
     Ok(Vm::new(machine, scratch))
 }
 
-fn make_template(
+/// A boot may fail for reasons of the host's: it is tried once more.
+fn twice(on: Listener<'_>, make: impl Fn() -> Result<(), LabError>) -> Result<(), LabError> {
+    match make() {
+        Err(error @ (LabError::Vm { .. } | LabError::Unhealthy(_))) => {
+            on(Event::BootRetry { why: &error.to_string() });
+            make()
+        }
+        made => made,
+    }
+}
+
+/// Boots the disk of a template, waits until the guest has settled, and freezes it.
+fn boot_and_freeze(
     cache: &Cache,
     guest: Guest,
     image: &Image,
     hardware: &Hardware,
     template: &Template,
+    health: &[(&str, &str)],
     on: Listener<'_>,
 ) -> Result<(), LabError> {
-    for file in [template.memory(), template.disk()] {
-        // Of the first try.
-        let _ = std::fs::remove_file(file);
-    }
-    template.make_disk(image)?;
     let (memory, disk) = (template.memory(), template.disk());
     let vm = boot(cache, guest, image, hardware, Memory::Template(&memory), Root::Kept(&disk), on)?;
-    settle(&vm)?;
+    settle(&vm, health)?;
     on(Event::Settled { took: vm.machine().qemu.started.elapsed() });
     template.freeze(&vm, &hardware.version)
 }
 
 /// What is frozen is in every clone: a guest is frozen only in good health.
-fn settle(vm: &Vm) -> Result<(), LabError> {
-    for (what, script) in HEALTH {
+fn settle(vm: &Vm, health: &[(&str, &str)]) -> Result<(), LabError> {
+    for (what, script) in health {
         let command = Command::sh(*script).timeout(BOOT_PATIENCE);
         let (exit, output) = vm.output(&command).map_err(LabError::vm("boot"))?;
         if !exit.success() {

@@ -7,8 +7,8 @@ use std::path::Path;
 
 pub(crate) use version::Version;
 
-/// Guest RAM. Policies for larger machines run as a scale model.
-pub(crate) const MEMORY_BYTES: u64 = 2 << 30;
+/// Guest RAM, unless an installation asks for more. Policies for larger machines run as a scale model.
+pub const MEMORY_BYTES: u64 = 2 << 30;
 /// What a machine may come to take of its host's memory: its RAM, and what QEMU needs for itself, most of it for translated
 /// code and what its disks have in flight.
 pub const MACHINE_BYTES: u64 = MEMORY_BYTES + (256 << 20);
@@ -35,6 +35,8 @@ pub enum Accelerator {
 pub(crate) struct Hardware {
     pub(crate) version: Version,
     pub(crate) accelerator: Accelerator,
+    /// Guest RAM, bytes.
+    pub(crate) memory: u64,
 }
 
 /// Where guest memory lives.
@@ -120,8 +122,8 @@ pub(crate) fn arguments(machine: &Machine<'_>) -> Vec<String> {
     let mut line = Line::default();
     bare(&mut line, machine.hardware, machine.ports);
     line.add("-name", format!("bulkhead-{}", escape(machine.name)));
-    line.add("-m", format!("{}M", MEMORY_BYTES >> 20));
-    line.add("-object", memory_object(machine.memory));
+    line.add("-m", format!("{}M", machine.hardware.memory >> 20));
+    line.add("-object", memory_object(machine.memory, machine.hardware.memory));
     line.add("-kernel", machine.kernel.display().to_string());
     line.add("-initrd", machine.initrd.display().to_string());
     line.add("-append", machine.kernel_arguments);
@@ -191,12 +193,12 @@ fn bare(line: &mut Line, hardware: &Hardware, ports: Ports) {
     line.add("-mon", "chardev=monitor,mode=control");
 }
 
-fn memory_object(memory: Memory<'_>) -> String {
+fn memory_object(memory: Memory<'_>, bytes: u64) -> String {
     let backed = |file: &Path, share: &str| {
-        format!("memory-backend-file,id=ram,size={MEMORY_BYTES},mem-path={},share={share}", escape_path(file))
+        format!("memory-backend-file,id=ram,size={bytes},mem-path={},share={share}", escape_path(file))
     };
     match memory {
-        Memory::Private => format!("memory-backend-ram,id=ram,size={MEMORY_BYTES}"),
+        Memory::Private => format!("memory-backend-ram,id=ram,size={bytes}"),
         Memory::Template(file) => backed(file, "on"),
         Memory::CloneOf(file) => backed(file, "off"),
     }
@@ -229,7 +231,7 @@ mod tests {
     use super::*;
 
     fn shown(memory: Memory<'_>, root: Root<'_>, version: &str, accelerator: Accelerator) -> String {
-        let hardware = Hardware { version: version.parse().unwrap(), accelerator };
+        let hardware = Hardware { version: version.parse().unwrap(), accelerator, memory: MEMORY_BYTES };
         let machine = Machine {
             name: "trixie-one",
             hardware: &hardware,
@@ -278,7 +280,8 @@ mod tests {
 
     #[test]
     fn a_probe() {
-        let hardware = Hardware { version: V10.parse().unwrap(), accelerator: Accelerator::Kvm };
+        let hardware =
+            Hardware { version: V10.parse().unwrap(), accelerator: Accelerator::Kvm, memory: MEMORY_BYTES };
         let ports = Ports { console: 3, monitor: 4, control: 5, data: 6 };
         let line = probe_arguments(&hardware, Path::new("/image/vmlinux"), ports);
         insta::assert_snapshot!(line.join(" ").replace(" -", "\n-"));

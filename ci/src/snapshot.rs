@@ -47,20 +47,26 @@ impl Template {
         self.directory.join("state")
     }
 
+    /// Removes what a try that failed has left.
+    pub(crate) fn clear(&self) {
+        for file in [self.memory(), self.disk(), self.state()] {
+            let _ = fs::remove_file(file);
+        }
+    }
+
     /// Makes the overlay that the template's guest writes to.
     pub(crate) fn make_disk(&self, image: &Image) -> Result<(), LabError> {
-        // Relative, since template and image lie side by side, and the template is renamed when it is complete.
-        let backing = image.disk();
-        let backing = Path::new("..").join(backing.strip_prefix(image.parent()).unwrap_or(&backing));
-        let mut command = Command::new("qemu-img");
-        command.args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(backing).arg(self.disk());
-        let output = command.output().map_err(|_| LabError::Missing { program: "qemu-img" })?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let words = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
-        let status = output.status.to_string();
-        Err(LabError::Tool { program: "qemu-img", step: "template", status, output: words })
+        qemu_img(&["create", "-q", "-f", "qcow2", "-F", "raw", "-b"], &[&beside(image), &self.disk()])
+    }
+
+    /// Makes an overlay on the disk of another template.
+    pub(crate) fn make_disk_on(&self, other: &Self) -> Result<(), LabError> {
+        qemu_img(&["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"], &[&other.disk(), &self.disk()])
+    }
+
+    /// Takes over what the overlay has from the disk of another template, which may be gone then.
+    pub(crate) fn stand_alone(&self, image: &Image) -> Result<(), LabError> {
+        qemu_img(&["rebase", "-q", "-f", "qcow2", "-F", "raw", "-b"], &[&beside(image), &self.disk()])
     }
 
     /// Stops a guest for good and saves all of it but its memory, which is in its file already.
@@ -86,6 +92,24 @@ impl Template {
         poll(|| Ok(monitor.status()? != "inmigrate"))?;
         monitor.execute("cont", &json!({})).map(drop)
     }
+}
+
+/// The disk of an image as a template names it: relative, since template and image lie side by side, and the template is
+/// renamed when it is complete.
+fn beside(image: &Image) -> PathBuf {
+    let backing = image.disk();
+    Path::new("..").join(backing.strip_prefix(image.parent()).unwrap_or(&backing))
+}
+
+fn qemu_img(words: &[&str], paths: &[&Path]) -> Result<(), LabError> {
+    let output = Command::new("qemu-img").args(words).args(paths).output();
+    let output = output.map_err(|_| LabError::Missing { program: "qemu-img" })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let words = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
+    let status = output.status.to_string();
+    Err(LabError::Tool { program: "qemu-img", step: "template", status, output: words })
 }
 
 fn save(monitor: &Qmp, address: &str) -> Result<(), VmError> {

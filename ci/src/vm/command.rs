@@ -1,6 +1,7 @@
 //! A command for the guest, and one that runs there.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -74,6 +75,22 @@ impl Command {
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
+    }
+}
+
+impl Command {
+    /// The same, killed after this time unless it has a shorter time of its own.
+    #[must_use]
+    pub(crate) fn within(mut self, patience: Duration) -> Self {
+        self.timeout = Some(self.timeout.map_or(patience, |own| own.min(patience)));
+        self
+    }
+}
+
+/// Its words, as a person would type them.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.argv.join(" "))
     }
 }
 

@@ -7,24 +7,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ci::CloneOptions;
 
-use crate::{GUEST, clone, lab, say};
+use crate::{GUEST, clone, lab, say, tar_of};
 
 #[test]
 fn files_given_to_a_clone_are_there_before_the_first_command() {
     let directory = tempfile::tempdir().unwrap();
-    fs::create_dir_all(directory.path().join("tree/opt/demo")).unwrap();
-    fs::write(directory.path().join("tree/opt/demo/file"), "given").unwrap();
-    let tar = directory.path().join("files.tar");
-    let status = HostCommand::new("tar")
-        .arg("-cf")
-        .arg(&tar)
-        .arg("-C")
-        .arg(directory.path().join("tree"))
-        .arg(".")
-        .status();
-    assert!(status.unwrap().success());
     let mut options = CloneOptions::new("files");
-    options.files = Some(tar);
+    options.files = Some(tar_of(directory.path(), &[("opt/demo/file", "given")]));
     let vm = lab(GUEST).spawn(&options).unwrap();
     assert_eq!(say(&vm, "cat /opt/demo/file"), "given");
     assert_eq!(say(&clone(GUEST, "no-files"), "ls /opt"), "");

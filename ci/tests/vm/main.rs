@@ -3,8 +3,11 @@
 mod channel;
 mod clones;
 mod ends;
+mod installation;
 mod recipe;
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use ci::{CloneOptions, Command, Exit, Guest, Lab, Stream, Vm};
@@ -24,6 +27,26 @@ fn lab(guest: Guest) -> &'static Lab {
 
 fn clone(guest: Guest, name: &str) -> Vm {
     lab(guest).spawn(&CloneOptions::new(name)).unwrap()
+}
+
+/// A tar of files by their paths, made in a directory.
+fn tar_of(directory: &Path, files: &[(&str, &str)]) -> PathBuf {
+    let tree = directory.join("tree");
+    for (path, text) in files {
+        let path = tree.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let tar = directory.join("files.tar");
+    let mut command = std::process::Command::new("tar");
+    command
+        .args(["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "-cf"])
+        .arg(&tar)
+        .arg("-C")
+        .arg(tree)
+        .arg(".");
+    assert!(command.status().unwrap().success());
+    tar
 }
 
 /// What a script says, which has to succeed.

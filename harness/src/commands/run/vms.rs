@@ -117,6 +117,8 @@ fn prepare(guest: Guest, display: &Display, trouble: &Trouble) -> anyhow::Result
         Event::ImageReady { cached: false, took, .. } => {
             display.done(&name, &format!("image built in {:.1} s", took.as_secs_f64()));
         }
+        Event::InstallStart { name: what, .. } => display.doing(&name, &format!("installs {what}")),
+        Event::Install { line } => display.doing(&name, &format!("installs: {line}")),
         Event::BootStart { .. } => display.doing(&name, "boots"),
         Event::Boot { line } => display.doing(&name, &format!("boots: {line}")),
         Event::BootEnd { took } => {
