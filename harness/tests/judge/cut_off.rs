@@ -36,6 +36,7 @@ fn grows(at: u64, first: u64, knee: u64, then: u64) -> u64 {
 #[case::at_half_the_pace(125, 5_000_000, 50, Inconclusive)]
 #[case::slower(125, 5_000_000, 49, Fail)]
 #[case::no_more(150, 5_000_000, 0, Fail)]
+#[case::never(0, 6_000_000, 0, Fail)]
 #[case::up_to_its_limit(171, 6_000_000, 0, Fail)]
 fn a_kill_may_still_come_while_the_hog_grows_below_its_limit(
     #[case] first: u64,
