@@ -27,6 +27,9 @@ pub mod undo;
 pub mod watchdog;
 mod watchers;
 
+#[cfg(test)]
+mod tests;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -155,7 +158,7 @@ fn stress(
     asked: &Asked,
     outside: &mut dyn Outside,
 ) -> EndReason {
-    for missing in shelter::take(systemd, undo.origin()) {
+    for missing in shelter::take(systemd, undo.origin(), &paths.root) {
         recorder.record(Event::Trouble { step: "shelter".into(), error: missing });
     }
     let daemons = Daemons::begin(plan, &Journal::of_this_machine(), recorder);

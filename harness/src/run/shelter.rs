@@ -20,7 +20,7 @@ const DESCRIPTION: &str = "bulkhead: memory reserved for the harness";
 const RESERVED: u64 = 32 << 20;
 
 /// Takes shelter. What cannot be had is returned in words: a run is possible without, but the report says so.
-pub fn take(systemd: &dyn Manager, origin: &Origin) -> Vec<String> {
+pub fn take(systemd: &dyn Manager, origin: &Origin, root: &Path) -> Vec<String> {
     let mut missing = Vec::new();
     // On fault: only pages that are used count, so the lock does not blow up what it protects.
     let flags = MlockAllFlags::MCL_CURRENT
@@ -30,7 +30,7 @@ pub fn take(systemd: &dyn Manager, origin: &Origin) -> Vec<String> {
         missing.push(format!("memory is not locked: {error}"));
     }
     // Actors set their own value before anything else, and are verified: this one is never theirs.
-    if let Err(error) = fs::write("/proc/self/oom_score_adj", "-1000") {
+    if let Err(error) = fs::write(root.join("proc/self/oom_score_adj"), "-1000") {
         missing.push(format!("oom_score_adj is not -1000: {error}"));
     }
     missing.extend(reserve(systemd, origin, std::process::id()).err());

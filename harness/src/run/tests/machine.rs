@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use harness::cgroupfs::LimitFile;
-use harness::notation::Bytes;
-use harness::property::Property;
-use harness::run::{Paths, shelter};
-use harness::systemd::{Call, Error, Fake, Manager, Unit, UnitStatus, Value};
-use harness::unit_name::slice_cgroup;
+use super::super::{Paths, shelter};
+use crate::cgroupfs::LimitFile;
+use crate::notation::Bytes;
+use crate::property::Property;
+use crate::systemd::{Call, Error, Fake, Manager, Unit, UnitStatus, Value};
+use crate::unit_name::slice_cgroup;
 
 pub(crate) struct Machine {
     pub(crate) dir: tempfile::TempDir,

@@ -7,17 +7,18 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
-use harness::host::HostFacts;
-use harness::plan::{Plan, plan};
-use harness::record::event::{EndReason, Mark};
-use harness::record::store::{Store, StoreError};
-use harness::record::{Event, Stamped};
-use harness::run::execute;
-use harness::run::progress::Progress;
-use harness::scenario::Scenario;
-use harness::systemd::Manager;
 use machine::Machine;
 use reports::outcome::Killer;
+
+use super::execute;
+use super::progress::Progress;
+use crate::host::HostFacts;
+use crate::plan::{Plan, plan};
+use crate::record::event::{EndReason, Mark};
+use crate::record::store::{Store, StoreError};
+use crate::record::{Event, Stamped};
+use crate::scenario::Scenario;
+use crate::systemd::Manager;
 
 const SLICE: &str = "bulkhead-r00000000.slice";
 const WORK: &str = "bulkhead-r00000000-work.slice";
