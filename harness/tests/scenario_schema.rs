@@ -107,6 +107,20 @@ fn a_broken_scenario_of_daemons_does_not_fit(#[case] from: &str, #[case] to: &st
     assert!(found.iter().any(|error| error.contains(reason)), "{found:#?}");
 }
 
+/// A bound may compare with a phase that is over, and the schema offers no other.
+#[rstest]
+#[case("baseline", true)]
+#[case("climb", true)]
+#[case("hold", false)]
+#[case("stress", false)]
+#[case("run", false)]
+fn schema_and_parser_agree_on_the_phases_to_compare_with(#[case] phase: &str, #[case] taken: bool) {
+    let fixture = std::fs::read_to_string(root("tests/fixtures/scenarios/every-key.toml")).unwrap();
+    let text = fixture.replace("of-phase = \"baseline\"", &format!("of-phase = \"{phase}\""));
+    assert!(text != fixture || phase == "baseline", "the case changes nothing");
+    assert_eq!((fits(&text).is_empty(), Scenario::parse("every-key.toml", &text).is_ok()), (taken, taken));
+}
+
 /// The fixture uses every key there is, so that a key of the schema that no file may have, or the reverse, is noticed.
 #[test]
 fn the_fixture_with_every_key_has_every_key() {

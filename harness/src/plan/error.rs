@@ -83,7 +83,7 @@ mod tests {
     use crate::plan::plan;
     use crate::scenario::Scenario;
     use crate::scenario::cgroup::{Parent, Place};
-    use crate::scenario::expectation::{BoundValue, Claim, OomdClaim, Phase, ShareOfPhase, Trigger};
+    use crate::scenario::expectation::{BoundValue, Claim, EarlierPhase, OomdClaim, ShareOfPhase, Trigger};
 
     const SCENARIO: &str = r#"
 schema = 1
@@ -132,7 +132,7 @@ only-victims = []
     #[case::cgroups_in_a_circle(|s: &mut Scenario| s.cgroups[0].parent = Parent::Cgroup("deep".parse().expect("an id")), "cgroup work hangs in itself")]
     #[case::a_slice_that_can_be_none(|s: &mut Scenario| s.actors[0].place = Place::Slice("a--b.slice".parse().expect("a unit")), "a--b.slice is no slice")]
     #[case::a_metric_that_is_relative(
-        |s: &mut Scenario| s.reached.bound.value = BoundValue::Phase(ShareOfPhase { percent: "50%".parse().expect("a share"), of_phase: Phase::Baseline }),
+        |s: &mut Scenario| s.reached.bound.value = BoundValue::Phase(ShareOfPhase { percent: "50%".parse().expect("a share"), of_phase: EarlierPhase::Baseline }),
         "work:memory.peak: the stress cannot be relative"
     )]
     fn what_does_not_resolve_says_why(#[case] edit: fn(&mut Scenario), #[case] words: &str) {

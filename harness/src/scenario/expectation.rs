@@ -19,7 +19,9 @@ mod family;
 mod kill;
 mod livelock;
 
-pub use bound::{Bound, BoundKind, BoundValue, MetricClaim, Phase, Quantity, Reached, ShareOfPhase};
+pub use bound::{
+    Bound, BoundKind, BoundValue, EarlierPhase, MetricClaim, Phase, Quantity, Reached, ShareOfPhase,
+};
 pub use daemon::{EarlyoomClaim, OomdClaim, Trigger};
 pub use family::Family;
 pub(super) use family::Mention;

@@ -71,7 +71,7 @@ impl Resolve for written::BoundValue {
             Self::Exact(quantity) => BoundValue::Absolute(quantity.raw() as f64),
             Self::Limit(of) => BoundValue::Absolute(share(of, ground.scenario, ground.memory)? as f64),
             Self::Phase(share) => {
-                BoundValue::OfPhase { fraction: share.percent.fraction(), phase: share.of_phase }
+                BoundValue::OfPhase { fraction: share.percent.fraction(), phase: share.of_phase.into() }
             }
         })
     }

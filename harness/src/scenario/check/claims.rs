@@ -194,7 +194,7 @@ fn check_bound(checker: &mut Checker<'_>, claim: &MetricClaim, bound: &Bound, pa
             .push("leave `during` out, or use a metric that falls again".to_owned());
     }
     if let BoundValue::Phase(share) = &bound.value
-        && share.of_phase == claim.during
+        && Phase::from(share.of_phase) == claim.during
     {
         checker
             .report(COMPARES_WITH_ITSELF, path, format!("this compares the {} with itself", claim.during))

@@ -6,13 +6,16 @@ use crate::reading::places::Step;
 use crate::reading::rule::rules;
 use crate::scenario::actor::Actor;
 use crate::scenario::expectation::{BoundKind, BoundValue};
-use crate::scenario::rules::shared::PHASE_NOT_OVER;
 
 rules! {
     Error REACHED_AT_REST = "reached-at-rest",
         "The condition of [reached] already holds before the balloons are released, so it does not show that the \
         stress arrived. Under stress most numbers rise and need a `min` above what the waiting actors are charged with \
         (about 1 MiB each, for page tables and kernel stacks); what is left of the machine falls and needs a `max`.";
+    Error PHASE_NOT_OVER = "phase-not-over",
+        "A bound relative to a phase compares with a statistic of that phase, which is known only when the phase is \
+        over. A claim may compare with the `baseline` or the `climb`; [reached] is watched while the run goes on, and \
+        takes a fixed number or a share of a limit.";
 }
 
 /// An actor that waits for its release is charged with about so much, with its page tables and kernel stack.

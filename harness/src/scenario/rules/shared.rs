@@ -17,8 +17,4 @@ rules! {
         "This killer does not end a process with that signal. The kernel's OOM killer and systemd-oomd send SIGKILL; \
         earlyoom sends SIGTERM at its first threshold and SIGKILL at its second; a process that exits by itself is \
         ended by none. Claim a signal that the killer sends, or leave it out.";
-    Error PHASE_NOT_OVER = "phase-not-over",
-        "A bound relative to a phase compares with a statistic of that phase, which is known only when the phase is \
-        over. A claim may compare with the `baseline` or the `climb`; [reached] is watched while the run goes on, and \
-        takes a fixed number or a share of a limit.";
 }
