@@ -10,6 +10,7 @@ mod plan;
 mod recover;
 mod run;
 mod schema;
+mod stdout;
 
 use std::io::IsTerminal;
 
@@ -17,6 +18,8 @@ use reports::terminal::{Color, Options};
 
 use crate::cli::{Cli, Command};
 use crate::exit_code::ExitCode;
+
+pub use stdout::has_no_reader;
 
 /// Does what the command line asks for.
 ///

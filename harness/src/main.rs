@@ -10,7 +10,9 @@ fn main() -> ProcessExit {
     match commands::dispatch(Cli::from_this_process()) {
         Ok(code) => code.into(),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            if !commands::has_no_reader(&error) {
+                eprintln!("error: {error:#}");
+            }
             ExitCode::Error.into()
         }
     }

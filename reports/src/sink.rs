@@ -69,7 +69,7 @@ pub enum WriteError {
         source: io::Error,
     },
     /// Standard output did not take it.
-    #[error("cannot write report to standard output")]
+    #[error("cannot write to standard output")]
     Stdout(#[source] io::Error),
 }
 

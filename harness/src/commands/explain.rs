@@ -2,6 +2,7 @@
 
 use reports::outcome::Verdict;
 
+use super::stdout::print;
 use crate::cli::Explain;
 use crate::exit_code::ExitCode;
 use crate::metric::catalogue;
@@ -13,13 +14,13 @@ use crate::{policy, scenario};
 
 pub(super) fn explain(arguments: &Explain) -> anyhow::Result<ExitCode> {
     let Some(word) = &arguments.word else {
-        everything();
+        print(&everything())?;
         return Ok(ExitCode::Passed);
     };
     // `work:memory.peak` is asked for as often as `memory.peak`.
     let name = word.split_once(':').map_or(word.as_str(), |(_, metric)| metric);
     if let Some(text) = metric(name).or_else(|| expectation(name)).or_else(|| other(name)) {
-        println!("{text}");
+        print(&format!("{text}\n"))?;
         return Ok(ExitCode::Passed);
     }
     let near = nearest(name, names().iter().map(String::as_str));
@@ -83,25 +84,21 @@ fn names() -> Vec<String> {
     metrics.chain(expectations).chain(properties).chain(verdicts).chain(rules).map(str::to_owned).collect()
 }
 
-fn everything() {
-    println!("Metrics (SUBJECT:METRIC; a subject is a declared cgroup, host, an actor, or protect)");
-    for info in catalogue() {
-        println!("  {:<40} {} of {}, {}", info.name, info.course, info.subject, info.unit);
-    }
-    println!("\nExpectations");
-    for family in families() {
-        println!("  {}", family.name);
-    }
-    println!("\nProperties");
-    for property in PropertyName::ALL {
-        println!("  {}", property.info().text);
-    }
-    println!("\nVerdicts");
-    for verdict in Verdict::ALL {
-        println!("  {verdict}");
-    }
-    println!("\nRules of `bulkhead check`");
-    for rule in rules() {
-        println!("  {:<40} {}", rule.id, rule.level);
-    }
+fn everything() -> String {
+    let metrics = catalogue()
+        .iter()
+        .map(|info| format!("{:<40} {} of {}, {}", info.name, info.course, info.subject, info.unit));
+    let rules = rules().map(|rule| format!("{:<40} {}", rule.id, rule.level));
+    let sections: [(&str, Vec<String>); 5] = [
+        (
+            "Metrics (SUBJECT:METRIC; a subject is a declared cgroup, host, an actor, or protect)",
+            metrics.collect(),
+        ),
+        ("Expectations", families().map(|family| family.name.to_owned()).collect()),
+        ("Properties", PropertyName::ALL.map(|property| property.info().text.to_owned()).into()),
+        ("Verdicts", Verdict::ALL.map(|verdict| verdict.to_string()).into()),
+        ("Rules of `bulkhead check`", rules.collect()),
+    ];
+    let section = |(title, lines): &(&str, Vec<String>)| format!("{title}\n  {}\n", lines.join("\n  "));
+    sections.iter().map(section).collect::<Vec<_>>().join("\n")
 }

@@ -1,7 +1,6 @@
 //! `bulkhead list`: the scenarios, their twins and what they claim.
 
-use anyhow::Context;
-
+use super::stdout::print;
 use crate::cli::List;
 use crate::exit_code::ExitCode;
 use crate::scenario::{self, Scenario};
@@ -14,18 +13,23 @@ pub(super) fn list(arguments: &List) -> anyhow::Result<ExitCode> {
     };
     if arguments.json {
         let rows: Vec<serde_json::Value> = found.iter().map(row).collect();
-        println!("{}", serde_json::to_string_pretty(&rows).context("cannot print the list")?);
-        return Ok(ExitCode::Passed);
-    }
-    for scenario in &found {
-        println!("{:<26} {}", scenario.id.to_string(), scenario.title);
-        println!("{:<26} {}, {}", "", scenario.safety, tags(scenario));
-        for twin in &scenario.twins {
-            let must_fail: Vec<String> = twin.must_fail.iter().map(ToString::to_string).collect();
-            println!("{:<26} twin {}: must turn red: {}", "", twin.id, must_fail.join(", "));
-        }
+        print(&format!("{}\n", serde_json::to_string_pretty(&rows)?))?;
+    } else {
+        print(&found.iter().flat_map(lines).collect::<String>())?;
     }
     Ok(ExitCode::Passed)
+}
+
+fn lines(scenario: &Scenario) -> Vec<String> {
+    let mut lines = vec![
+        format!("{:<26} {}\n", scenario.id.to_string(), scenario.title),
+        format!("{:<26} {}, {}\n", "", scenario.safety, tags(scenario)),
+    ];
+    lines.extend(scenario.twins.iter().map(|twin| {
+        let must_fail: Vec<String> = twin.must_fail.iter().map(ToString::to_string).collect();
+        format!("{:<26} twin {}: must turn red: {}\n", "", twin.id, must_fail.join(", "))
+    }));
+    lines
 }
 
 fn tags(scenario: &Scenario) -> String {

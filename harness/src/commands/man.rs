@@ -1,12 +1,13 @@
 //! `bulkhead completions` and `bulkhead man`: from the same definitions as the command line itself.
 
-use std::io::Write;
-
+use super::stdout::print;
 use crate::cli::{Completions, command as definition};
 use crate::exit_code::ExitCode;
 
 pub(super) fn completions(arguments: &Completions) -> anyhow::Result<ExitCode> {
-    clap_complete::generate(arguments.shell, &mut definition(), "bulkhead", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut definition(), "bulkhead", &mut script);
+    print(&String::from_utf8(script)?)?;
     Ok(ExitCode::Passed)
 }
 
@@ -25,7 +26,7 @@ pub(super) fn man() -> anyhow::Result<ExitCode> {
         man.render_options_section(&mut page)?;
     }
     page.extend_from_slice(exit_codes().as_bytes());
-    std::io::stdout().write_all(&page)?;
+    print(&String::from_utf8(page)?)?;
     Ok(ExitCode::Passed)
 }
 

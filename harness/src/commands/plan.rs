@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 
+use super::stdout::print;
 use crate::cli::Plan;
 use crate::exit_code::ExitCode;
 use crate::host;
@@ -31,10 +32,10 @@ pub(super) fn plan(arguments: &Plan) -> anyhow::Result<ExitCode> {
     }
     let plan = crate::plan::plan(&scenario, &facts, EXAMPLE_RUN)
         .with_context(|| format!("{} cannot be planned", arguments.file.display()))?;
-    if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&plan)?);
+    print(&if arguments.json {
+        format!("{}\n", serde_json::to_string_pretty(&plan)?)
     } else {
-        print!("{}", crate::plan::print(&plan));
-    }
+        crate::plan::print(&plan)
+    })?;
     Ok(ExitCode::Passed)
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use super::stdout::print;
 use crate::exit_code::ExitCode;
 use crate::run::Paths;
 use crate::run::recover::{self, Recovered};
@@ -22,16 +23,16 @@ pub(super) fn recover() -> anyhow::Result<ExitCode> {
         eprintln!("undid run {run}");
     }
     for what in &left {
-        println!("left: {what}");
+        print(&format!("left: {what}\n"))?;
     }
     for who in &living {
-        println!("{who} is under way and was not touched: end it with SIGINT, or wait for it");
+        print(&format!("{who} is under way and was not touched: end it with SIGINT, or wait for it\n"))?;
     }
     Ok(match (left.is_empty(), living.is_empty()) {
         (false, _) => ExitCode::Dirty,
         (true, false) => ExitCode::Guarded,
         (true, true) => {
-            println!("nothing of bulkhead is left: no unit, no process, no journal");
+            print("nothing of bulkhead is left: no unit, no process, no journal\n")?;
             ExitCode::Passed
         }
     })

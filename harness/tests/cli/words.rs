@@ -1,11 +1,14 @@
 //! Everything that is there to be read: help, manual page, completions, explanations.
 
+use std::fs::File;
+use std::process::Stdio;
+
 use harness::exit_code::ExitCode;
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use rstest::rstest;
 
-use crate::bulkhead::{bulkhead, printed};
+use crate::bulkhead::{bulkhead, printed, root};
 
 fn subcommands() -> Vec<clap::Command> {
     let mut command = harness::cli::command();
@@ -116,4 +119,30 @@ fn without_a_word_everything_there_is_is_listed() {
     for family in harness::scenario::expectation::families() {
         assert!(all.contains(family.name), "{}", family.name);
     }
+}
+
+/// Whoever reads only the first line wants no complaint about the rest.
+#[rstest]
+#[case::explain(&["explain"])]
+#[case::a_page(&["explain", "kill"])]
+#[case::schema(&["schema"])]
+#[case::list(&["list"])]
+#[case::list_as_json(&["list", "--json"])]
+#[case::plan(&["plan", "scenarios/hard-cap-kill.toml", "--memory", "2G"])]
+#[case::completions(&["completions", "bash"])]
+#[case::man(&["man"])]
+fn without_a_reader_it_ends_quietly_and_on_a_full_disk_with_one_line(#[case] arguments: &[&str]) {
+    let ended = |stdout: Stdio| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bulkhead"));
+        let output = command.args(arguments).current_dir(root()).stdin(Stdio::null()).stdout(stdout).output();
+        let output = output.expect("started");
+        (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
+    };
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let code = Some(i32::from(ExitCode::Error.code()));
+    assert_eq!(ended(writer.into()), (code, String::new()));
+    let full = File::options().write(true).open("/dev/full").expect("a device");
+    let words = "error: cannot write to standard output: No space left on device (os error 28)\n";
+    assert_eq!(ended(full.into()), (code, words.to_owned()));
 }
