@@ -29,10 +29,10 @@ pub use spinner::Spinner;
 pub use tcp_server::TcpServer;
 pub use writer::Writer;
 
-/// Lives next to a balloon and says how it feels.
+/// Runs next to a balloon and reports how well it fares.
 ///
-/// Every kind reports in the status page: how late its wake-ups were, how long its steps took. Bystanders are in
-/// phase "holding" while they are at their work, and work until they are ended from outside.
+/// Every kind reports in the status page: how late its wake-ups were, how long its steps took. A bystander is in
+/// phase "holding" while it works, and works until it is killed.
 ///
 /// Exit codes: 2 impossible command line, 3 failed (the status page has the reason), 4 the parent ended during the
 /// wait, 5 not released in time.

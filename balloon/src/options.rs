@@ -13,22 +13,22 @@ use std::time::Duration;
 /// What every actor understands.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub struct StartOptions {
-    /// The status page: a file of 4096 bytes, on tmpfs. Whoever starts the actor with --wait has created it;
-    /// without --wait it is created when it is missing.
+    /// The status page: a file of 4096 bytes, on tmpfs. With --wait it must exist; without, it is created if
+    /// missing.
     #[arg(long, value_name = "PATH")]
     pub status: PathBuf,
     /// Do nothing until the release word in the status page is set. Until then no memory is allocated. The actor
     /// ends when its parent does (exit code 4), or when it is not released in time (exit code 5).
     #[arg(long, requires = "oom_score_adj")]
     pub wait: bool,
-    /// The process that has to be the parent while the actor waits; without it, whoever is when the wait begins. An
-    /// actor whose parent died before that would otherwise not notice.
+    /// The process that must be the parent while the actor waits. Default: the parent when the wait begins, so that a
+    /// parent that died before goes unnoticed.
     #[arg(long, value_name = "PID", requires = "wait", value_parser = clap::value_parser!(i32).range(1..))]
     pub parent: Option<i32>,
     /// How many seconds to wait for the release.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub wait_timeout: Duration,
-    /// The name the kernel shows for this process, at most 15 bytes, taken as it is.
+    /// The name the kernel shows for this process, at most 15 bytes, used verbatim.
     #[arg(long, value_name = "NAME", value_parser = clap::builder::OsStringValueParser::new().try_map(comm))]
     pub comm: Option<CString>,
     /// Write this to /proc/self/oom_score_adj first of all, and refuse to run if it does not read back. An inherited
@@ -98,7 +98,7 @@ pub enum Text {
     Evictable,
 }
 
-/// Takes memory, in a way that cannot be optimised away, and says how it went.
+/// Takes memory in a way that cannot be optimised away, and reports how it went.
 ///
 /// The balloon climbs to --total bytes along --profile, holds them, and reports every step in the status page, which
 /// stays readable when it is killed. It checks against the kernel's own count that the memory really is there.
@@ -128,10 +128,10 @@ pub struct BalloonOptions {
     /// How fast to climb, in bytes per second; 0 means as fast as possible.
     #[arg(long, value_name = "BYTES", default_value = "0", value_parser = bytes)]
     pub rate: u64,
-    /// The outline over time.
+    /// Size over time.
     #[arg(long, value_enum, default_value = "ramp")]
     pub profile: Shape,
-    /// How many seconds to go on after the total was first held. Without it, for ever.
+    /// How many seconds to go on after the total was first held. Default: for ever.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub hold: Option<Duration>,
     /// With --profile sawtooth: where each tooth starts.

@@ -31,7 +31,7 @@ pub enum ProfileError {
     #[error("--total is {0} bytes, more than the {LARGEST} bytes of address space that a process has")]
     TotalTooLarge(u64),
     #[error(
-        "--rate says nothing with --profile plateau, which is reached at once: use --profile ramp, or --rate 0"
+        "--rate has no effect with --profile plateau, which is reached at once: use --profile ramp, or --rate 0"
     )]
     RateOnPlateau,
     #[error("--profile grow needs a --rate above 0: it grows for ever")]

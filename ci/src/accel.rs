@@ -88,7 +88,7 @@ fn probe(cache: &Cache, version: &Version, kernel: &Path) -> Result<Verdict, Lab
             }
         }
     }
-    tcg(format!("a guest on KVM said nothing for {PATIENCE:?}"))
+    tcg(format!("a guest on KVM printed nothing for {PATIENCE:?}"))
 }
 
 /// What else a state saved on KVM depends on: `-cpu host` passes this machine's processor through.

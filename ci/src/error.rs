@@ -9,7 +9,7 @@ use crate::vm::VmError;
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
     /// A program that builds or runs the guest is not installed.
-    #[error("{program} is not installed; `ci/install` brings it")]
+    #[error("{program} is not installed; run `ci/install`")]
     Missing {
         /// Its name.
         program: &'static str,
@@ -37,7 +37,7 @@ pub enum LabError {
         source: io::Error,
     },
     /// The package's kernel image is not one that can be unpacked.
-    #[error("{path} is no kernel image that can be unpacked: {why}", path = path.display())]
+    #[error("cannot unpack the kernel image {path}: {why}", path = path.display())]
     Kernel {
         /// The image.
         path: PathBuf,
@@ -53,13 +53,13 @@ pub enum LabError {
         directory: PathBuf,
     },
     /// QEMU does not say which version it is.
-    #[error("cannot make out QEMU's version from {0:?}")]
+    #[error("cannot parse QEMU's version: {0:?}")]
     QemuVersion(String),
     /// No cache directory can be made out.
     #[error("no place for the cache: set BULKHEAD_CACHE, XDG_CACHE_HOME or HOME")]
     NoCache,
     /// The guest failed while it booted or was frozen, twice in a row.
-    #[error("trouble of the VM, not of what is tested: {stage} failed")]
+    #[error("the VM failed, not what is under test: {stage} failed")]
     Vm {
         /// "boot", "template" or "clone".
         stage: &'static str,
@@ -67,7 +67,7 @@ pub enum LabError {
         source: VmError,
     },
     /// The guest came up, but not as the recipe promises.
-    #[error("trouble of the VM, not of what is tested: the guest is not healthy after its boot: {0}")]
+    #[error("the VM failed, not what is under test: the guest is not healthy after boot: {0}")]
     Unhealthy(String),
     /// A command of an installation failed; nothing of it is kept.
     #[error("{command} failed in the guest ({exit}) while {name} was installed:\n{output}")]

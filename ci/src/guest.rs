@@ -14,7 +14,7 @@ pub enum Guest {
 
 /// A name that is no guest.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("no guest is called {0:?}; there are bookworm and trixie")]
+#[error("unknown guest {0:?}: expected bookworm or trixie")]
 pub struct UnknownGuest(String);
 
 impl Guest {
@@ -66,6 +66,6 @@ mod tests {
     #[test]
     fn an_unknown_name_is_refused_with_the_known_ones() {
         let error = "sid".parse::<Guest>().unwrap_err();
-        assert_eq!(error.to_string(), "no guest is called \"sid\"; there are bookworm and trixie");
+        assert_eq!(error.to_string(), "unknown guest \"sid\": expected bookworm or trixie");
     }
 }

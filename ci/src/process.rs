@@ -95,7 +95,7 @@ impl Qemu {
     /// Ends it at once.
     pub(crate) fn kill(&self) {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
-        // It may have ended by itself.
+        // It may have exited on its own.
         let _ = child.kill();
         let _ = child.wait();
     }

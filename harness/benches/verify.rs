@@ -18,7 +18,7 @@ use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use reports::report::{Report, Role};
 
-/// How many machines side by side are compared with one.
+/// How many VMs in parallel are compared with one.
 const JOBS: [usize; 2] = [1, 2];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let warm =
         verify(&["hard-cap-kill".into(), "--twins".into(), "none".into()], &scratch.path().join("warm"))?;
     println!("Warmed up (exit {warm}). Before: {}.\n", Load::now());
-    println!("| machines side by side | exit | cases run again | wall | processors |");
+    println!("| VMs in parallel | exit | cases run again | wall | processors |");
     println!("|---:|---:|---:|---:|---:|");
     let json = scratch.path().join("report.json");
     let mut walls = JOBS.map(|_| Vec::new());

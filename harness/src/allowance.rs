@@ -54,7 +54,10 @@ pub enum AllowanceError {
         source: std::io::Error,
     },
     /// Others than root could have written it.
-    #[error("{path} is not root's alone (uid {uid}, mode {mode:o}): chown root and chmod 644 it", path = path.display())]
+    #[error(
+        "{path} must be owned by root and writable by nobody else (uid {uid}, mode {mode:o}): chown root, chmod 644",
+        path = path.display()
+    )]
     NotRoots {
         /// The file.
         path: PathBuf,
@@ -64,7 +67,7 @@ pub enum AllowanceError {
         mode: u32,
     },
     /// What it says is wrong.
-    #[error("nothing may run on this machine: what its owner allows is not understood\n\n{0}")]
+    #[error("nothing may run on this machine: the file that says what its owner allows is invalid\n\n{0}")]
     Invalid(Invalid),
 }
 
@@ -101,10 +104,11 @@ impl FromTable for Allowance {
     fn from_table(table: &mut Table<'_, '_>) -> Option<Self> {
         let schema = table.schema_version(SCHEMA);
         let disposable = table.optional("disposable", "whether the machine may be lost");
-        let max_memory: Option<Bytes> = table.optional("max-memory", "the most a run may take in all");
+        let max_memory: Option<Bytes> =
+            table.optional("max-memory", "the most memory that a run may use in total");
         let max_used: Option<Percent> =
-            table.optional("max-used", "the share of memory that a run may push the machine to");
-        let max_disk: Option<Bytes> = table.optional("max-disk", "the most that a run may write to the disk");
+            table.optional("max-used", "the share of the machine's memory that may be in use during a run");
+        let max_disk: Option<Bytes> = table.optional("max-disk", "the most that a run may write to disk");
         let max_deadline: Option<Span> = table.optional("max-deadline", "the longest deadline of a run");
         let swap_rate: Option<Bytes> =
             table.optional("swap-rate", "bytes a second to which the swap device is throttled from outside");

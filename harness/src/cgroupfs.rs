@@ -44,7 +44,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The file holds something this reader does not understand.
-    #[error("{path} holds {text:?}, which is no {expected}")]
+    #[error("{path} holds {text:?}, expected a {expected}")]
     Unexpected {
         /// The file.
         path: PathBuf,

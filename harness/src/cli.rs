@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::exit_code::ExitCode;
 
-/// Proves that a Linux machine's memory containment really contains.
+/// Prove that memory containment on a Linux machine really contains.
 ///
 /// Bulkhead inflates a balloon next to innocent bystanders inside real systemd scopes and slices, watches the kernel,
 /// and passes only on evidence: which limit killed which process, that swap stayed flat, and that everything protected
@@ -73,11 +73,11 @@ pub enum Command {
     Check(Check),
     /// List the scenarios, their twins and what they claim.
     List(List),
-    /// Print everything a run would do, with the systemd-run lines an operator could type.
+    /// Print everything a run would do, with the equivalent systemd-run command lines.
     Plan(Plan),
     /// Print the JSON Schema of a file format.
     Schema(Schema),
-    /// Explain a metric, an expectation or a verdict in a paragraph.
+    /// Explain a metric, expectation, property, verdict or rule in a paragraph.
     Explain(Explain),
     /// Clean up after a run that was killed, and prove that nothing is left.
     Recover,
@@ -85,7 +85,7 @@ pub enum Command {
     Completions(Completions),
     /// Print the manual page.
     Man,
-    /// Run the one case that standard input brings, and send its record as it grows: what `run` starts in a guest.
+    /// Run the one case given on standard input, and send its record as it grows: what `run` starts in a guest.
     #[command(hide = true)]
     Inner,
 }
@@ -93,7 +93,7 @@ pub enum Command {
 /// Where the scenario files are.
 #[derive(Debug, Args)]
 pub struct Scenarios {
-    /// The directory that holds the scenario files.
+    /// Directory of the scenario files.
     #[arg(long, value_name = "DIR", default_value = "scenarios")]
     pub scenarios: PathBuf,
 }
@@ -101,35 +101,35 @@ pub struct Scenarios {
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// Which scenarios: ids, or paths of files. Without any, every scenario with the tag `core`.
+    /// Scenarios to run: ids or file paths. Default: every scenario tagged `core`.
     #[arg(value_name = "SCENARIO")]
     pub select: Vec<String>,
     /// Where the scenario files are.
     #[command(flatten)]
     pub scenarios: Scenarios,
-    /// Run every scenario that carries this tag.
+    /// Run every scenario with this tag.
     #[arg(long, value_name = "TAG", conflicts_with = "select")]
     pub tag: Option<String>,
-    /// Where to run: in throwaway VMs, or on this very machine.
+    /// Where to run: in throwaway VMs or on this machine.
     #[arg(long, value_enum, default_value_t = Target::Vm)]
     pub on: Target,
-    /// Which guest the throwaway VM runs.
+    /// Guest to run in the throwaway VM.
     #[arg(long, value_enum, default_value_t = GuestChoice::Trixie)]
     pub guest: GuestChoice,
-    /// Which twins to run with each scenario: all, none, only (twins without their base), or one id.
+    /// Twins to run with each scenario: all, none, only (the twins without their base), or one id.
     #[arg(long, value_name = "all|none|only|ID", default_value = "all")]
     pub twins: Twins,
-    /// Run everything this many times. A scenario that is not the same verdict every time is flaky, and fails.
+    /// Run everything this many times. A scenario whose verdict changes between runs is flaky, and fails.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub runs: u32,
-    /// How many VMs run side by side. Without it, as many as the cores of this machine allow; never more than its free
-    /// memory has room for.
+    /// Number of VMs to run in parallel. Default: as many as this machine has cores for, and never more than fit into
+    /// its free memory.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: Option<u16>,
-    /// Write a report: terminal, json, junit or markdown, to standard output or to a file. May be given often.
+    /// Write a report: terminal, json, junit or markdown, to standard output or to a file. May be repeated.
     #[arg(long = "report", value_name = "KIND[:PATH]")]
     pub reports: Vec<reports::target::Target>,
-    /// The directory in which each run leaves its records and reports. Default: runs/ in the current directory.
+    /// Directory for the records and reports of each run.
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub store: PathBuf,
 }
@@ -139,7 +139,7 @@ pub struct Run {
 pub enum Target {
     /// A pristine throwaway VM for every scenario and every twin.
     Vm,
-    /// This machine, behind the guards of /etc/bulkhead/host.toml.
+    /// This machine, as far as /etc/bulkhead/host.toml allows.
     Host,
 }
 
@@ -183,10 +183,10 @@ impl std::str::FromStr for Twins {
 /// Arguments of `judge`.
 #[derive(Debug, Args)]
 pub struct Judge {
-    /// Run directories: each holds a record.json. A directory of runs stands for all of them.
+    /// Run directories, each with a record.json, or directories of such runs.
     #[arg(value_name = "RUN", required = true)]
     pub runs: Vec<PathBuf>,
-    /// Write a report: terminal, json, junit or markdown, to standard output or to a file. May be given often.
+    /// Write a report: terminal, json, junit or markdown, to standard output or to a file. May be repeated.
     #[arg(long = "report", value_name = "KIND[:PATH]")]
     pub reports: Vec<reports::target::Target>,
 }
@@ -219,10 +219,10 @@ pub struct Plan {
     /// Plan this twin instead of the scenario as written.
     #[arg(long, value_name = "ID")]
     pub twin: Option<String>,
-    /// Plan for a machine with this much memory instead of this machine's, in systemd's notation (2G).
+    /// Plan for a machine with this much memory, in systemd's notation (2G), instead of this one.
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<crate::notation::bytes::Bytes>,
-    /// Print JSON instead of words.
+    /// Print JSON instead of text.
     #[arg(long)]
     pub json: bool,
 }
@@ -230,7 +230,7 @@ pub struct Plan {
 /// Arguments of `schema`.
 #[derive(Debug, Args)]
 pub struct Schema {
-    /// Which format.
+    /// The format.
     #[arg(value_enum, default_value_t = Format::Scenario)]
     pub format: Format,
 }
@@ -249,7 +249,7 @@ pub enum Format {
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 pub struct Explain {
-    /// A metric (memory.peak), an expectation (kill), a verdict (inconclusive). Without one, everything there is.
+    /// A metric (memory.peak), expectation (kill), property, verdict or rule. Default: list them all.
     #[arg(value_name = "METRIC|EXPECTATION")]
     pub word: Option<String>,
 }

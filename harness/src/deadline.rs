@@ -24,7 +24,7 @@ const REAPED_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It could not be started or followed.
-    #[error("{program} could not be run")]
+    #[error("cannot run {program}")]
     Run {
         /// The program.
         program: String,
@@ -33,7 +33,7 @@ pub enum Error {
         source: io::Error,
     },
     /// It took too long.
-    #[error("{program} gave no answer within {} s", within.as_secs_f64())]
+    #[error("{program} did not answer within {} s", within.as_secs_f64())]
     Late {
         /// The program.
         program: String,
@@ -178,7 +178,7 @@ mod tests {
     fn one_that_gives_no_answer_is_ended_at_its_deadline_and_named() {
         let began = Instant::now();
         let error = output(&mut sh("echo begun; exec sleep 60"), Duration::from_millis(200)).unwrap_err();
-        assert_eq!(error.to_string(), "sh gave no answer within 0.2 s");
+        assert_eq!(error.to_string(), "sh did not answer within 0.2 s");
         assert!(began.elapsed() < LONG);
     }
 
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn a_program_that_is_not_there_is_named() {
         let error = status(&mut Command::new("/nonexistent/oomctl"), LONG).expect_err("no such program");
-        assert_eq!(error.to_string(), "/nonexistent/oomctl could not be run");
+        assert_eq!(error.to_string(), "cannot run /nonexistent/oomctl");
     }
 
     #[test]

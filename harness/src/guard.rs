@@ -20,8 +20,8 @@ const FREE_DISK_PERCENT: u64 = 10;
 pub enum Refusal {
     /// It would take too much of the machine.
     #[error(
-        "the run may take {wanted_mib} MiB and {used_mib} MiB of {total_mib} MiB are in use: that is {percent} % of the \
-         machine, at most {allowed} % are admitted"
+        "the run can use up to {wanted_mib} MiB, and {used_mib} MiB of {total_mib} MiB are in use: together {percent} % \
+         of the machine, of which at most {allowed} % is admitted"
     )]
     Memory {
         /// What the run may take, MiB.
@@ -36,7 +36,7 @@ pub enum Refusal {
         allowed: u64,
     },
     /// The owner of the machine allows less.
-    #[error("the run may take {wanted_mib} MiB, {PATH} allows {allowed_mib} MiB")]
+    #[error("the run can use up to {wanted_mib} MiB, and {PATH} allows {allowed_mib} MiB")]
     Owner {
         /// What the run may take, MiB.
         wanted_mib: u64,
@@ -45,7 +45,7 @@ pub enum Refusal {
     },
     /// It would fill the disk.
     #[error(
-        "the run may write {wanted_mib} MiB to {}, which has {free_mib} MiB of {total_mib} MiB free: at least \
+        "the run can write up to {wanted_mib} MiB to {}, which has {free_mib} MiB of {total_mib} MiB free: at least \
          {FREE_DISK_PERCENT} % must stay free",
         crate::host::DATA
     )]
@@ -58,7 +58,7 @@ pub enum Refusal {
         total_mib: u64,
     },
     /// The owner of the machine allows less disk.
-    #[error("the run may write {wanted_mib} MiB to the disk, {PATH} allows {allowed_mib} MiB")]
+    #[error("the run can write up to {wanted_mib} MiB to disk, and {PATH} allows {allowed_mib} MiB")]
     OwnersDisk {
         /// What the run may write, MiB.
         wanted_mib: u64,
@@ -66,13 +66,13 @@ pub enum Refusal {
         allowed_mib: u64,
     },
     /// The owner of the machine allows so much, and nothing would hold the run to it.
-    #[error("{PATH} allows {allowed_mib} MiB, and a destructive run has no cap that could keep to it")]
+    #[error("{PATH} allows {allowed_mib} MiB, and a destructive run has no cap to enforce it")]
     Uncapped {
         /// What is allowed, MiB.
         allowed_mib: u64,
     },
     /// The owner of the machine allows less time.
-    #[error("the deadline is {wanted_s} s, {PATH} allows {allowed_s} s")]
+    #[error("the deadline is {wanted_s} s, and {PATH} allows {allowed_s} s")]
     Deadline {
         /// Seconds.
         wanted_s: u64,
@@ -80,7 +80,7 @@ pub enum Refusal {
         allowed_s: u64,
     },
     /// A fact that the decision needs could not be read.
-    #[error("{0} could not be read, so it cannot be told whether the run is safe")]
+    #[error("{0} could not be read, so the run is not known to be safe")]
     Unknown(&'static str),
     /// A kernel setting makes an OOM kill in a cgroup a danger for the whole machine.
     #[error("vm.panic_on_oom is {0}: an OOM kill would panic this machine; set it to 0")]
@@ -213,8 +213,8 @@ mod tests {
         let refusal = admit(&taking(Some(8 * GIB)), &machine(), &Allowance::default()).expect_err("refused");
         assert_eq!(
             refusal.to_string(),
-            "the run may take 8192 MiB and 2048 MiB of 10240 MiB are in use: that is 100 % of the machine, at most \
-             90 % are admitted"
+            "the run can use up to 8192 MiB, and 2048 MiB of 10240 MiB are in use: together 100 % of the machine, of \
+             which at most 90 % is admitted"
         );
     }
 
@@ -319,7 +319,7 @@ mod tests {
         let refusal = admit(&writing(15 * GIB), &with_disk(20 * GIB), &Allowance::default());
         assert_eq!(
             refusal.expect_err("refused").to_string(),
-            "the run may write 15360 MiB to /var/lib/bulkhead, which has 20480 MiB of 102400 MiB free: at least 10 % \
+            "the run can write up to 15360 MiB to /var/lib/bulkhead, which has 20480 MiB of 102400 MiB free: at least 10 % \
              must stay free"
         );
     }

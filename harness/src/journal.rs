@@ -38,7 +38,7 @@ pub enum Error {
     #[error("journalctl printed no cursor: the journal is empty or not readable")]
     NoCursor,
     /// journald does not take messages.
-    #[error("a mark could not be written to the journal ({path}): is systemd-journald running?")]
+    #[error("cannot write a marker to the journal ({path}): is systemd-journald running?")]
     Mark {
         /// Its socket.
         path: PathBuf,
@@ -48,7 +48,7 @@ pub enum Error {
     },
     /// What was written did not come out.
     #[error(
-        "a mark that was written to the journal is not in it after {} s: journald drops or stores nothing",
+        "a marker written to the journal did not show up within {} s: journald drops messages or stores none",
         MARK_WITHIN.as_secs()
     )]
     Incomplete,

@@ -169,7 +169,7 @@ impl PropertyName {
                 "MemoryHigh",
                 K::PositiveSize,
                 231,
-                "above it whoever charges memory is throttled; nothing is killed",
+                "tasks that charge memory above it are throttled; nothing is killed",
             ),
             Self::MemoryMax => info(
                 "MemoryMax",
@@ -181,7 +181,7 @@ impl PropertyName {
                 "MemorySwapMax",
                 K::Size,
                 232,
-                "swap the cgroup may use; set it before start, lowering it pulls nothing back",
+                "swap the cgroup may use; set it before start: lowering it swaps nothing back in",
             ),
             Self::MemoryZSwapMax => {
                 info("MemoryZSwapMax", K::Size, 253, "compressed swap the cgroup may use")
@@ -218,7 +218,7 @@ impl PropertyName {
                 "ManagedOOMMemoryPressureLimit",
                 K::Percent,
                 247,
-                "the pressure from which systemd-oomd acts",
+                "the pressure above which systemd-oomd acts",
             ),
             Self::ManagedOOMMemoryPressureDurationSec => info(
                 "ManagedOOMMemoryPressureDurationSec",
@@ -229,14 +229,14 @@ impl PropertyName {
             Self::ManagedOOMPreference => {
                 info("ManagedOOMPreference", K::Preference, 248, "whether systemd-oomd spares the cgroup")
             }
-            Self::RuntimeMaxSec => info("RuntimeMaxSec", K::Span, 244, "after this time PID 1 ends the unit"),
+            Self::RuntimeMaxSec => info("RuntimeMaxSec", K::Span, 244, "PID 1 ends the unit after this time"),
             Self::TimeoutStopSec => {
                 info("TimeoutStopSec", K::Span, 188, "how long PID 1 waits between SIGTERM and SIGKILL")
             }
             Self::OOMScoreAdjust => {
                 info("OOMScoreAdjust", K::OomScore, 187, "the oom_score_adj of what PID 1 starts")
             }
-            Self::Description => info("Description", K::Text, 187, "what the unit is, for people"),
+            Self::Description => info("Description", K::Text, 187, "human-readable name of the unit"),
         }
     }
 

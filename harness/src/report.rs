@@ -86,10 +86,10 @@ fn thinned(course: &[(u64, u64)]) -> Vec<Point> {
 
 fn warnings(record: &Record) -> Vec<String> {
     let starved = starved(record).map(|waited| {
-        format!("for {waited} % of the run the VM waited for processors of its host; give it a quieter one or fewer --jobs")
+        format!("the VM waited for host CPUs for {waited} % of the run; use a quieter host or fewer --jobs")
     });
     let seen = record.events.iter().filter_map(|stamped| match &stamped.event {
-        Event::KernelLogLost { records } => Some(format!("{records} records of the kernel log were lost")),
+        Event::KernelLogLost { records } => Some(format!("{records} kernel log records were lost")),
         Event::KernelLogUnavailable { reason } => Some(format!("the kernel log could not be read: {reason}")),
         Event::Trouble { step, error } => Some(format!("{step}: {error}")),
         Event::SelfUse { max_late_us, .. } if *max_late_us > 500_000 => {

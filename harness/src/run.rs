@@ -75,7 +75,7 @@ impl Paths {
     /// The real machine, with the actors beside this program.
     ///
     /// # Errors
-    /// When the path of this program cannot be learnt.
+    /// When cannot find the path of this program.
     pub fn of_this_machine() -> std::io::Result<Self> {
         let program = std::env::current_exe()?;
         Ok(Self {
@@ -115,7 +115,7 @@ pub fn execute(
     let listener = match block_signals().and_then(|_| Listener::start()) {
         Ok(listener) => listener,
         Err(error) => {
-            let reason = format!("signals cannot be heard: {error}");
+            let reason = format!("cannot listen for signals: {error}");
             recorder.record(Event::Ended { reason: EndReason::SetupFailed { reason: reason.clone() } });
             return finish(&recorder, EndReason::SetupFailed { reason }, Vec::new());
         }

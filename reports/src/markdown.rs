@@ -21,7 +21,7 @@ pub fn render(report: &Report) -> String {
     let rows = rows(report);
     let mut out = format!("## bulkhead: exit {}, {}\n\n", report.exit_code, prose(&report.exit_meaning));
     out.push_str(&format!(
-        "{}; began {}, took {}, bulkhead {}\n\n",
+        "{}; started {}, took {}, bulkhead {}\n\n",
         count_line(report),
         units::instant(report.started),
         units::duration_ms(report.took_ms),
@@ -110,7 +110,7 @@ fn details(out: &mut String, row: &Row<'_>) {
         out.push_str("Last lines of the guest's console:\n\n");
         out.push_str(&fence(&case.console.join("\n"), ""));
     }
-    out.push_str("Again with:\n\n");
+    out.push_str("To reproduce:\n\n");
     out.push_str(&fence(&crate::text::line(&case.command), "sh"));
     out.push_str("</details>\n\n");
 }

@@ -69,10 +69,10 @@ impl Verdict {
         match self {
             Self::Pass => "Every claim held, on evidence. For a twin: everything it must turn red is red.",
             Self::Fail => {
-                "A claim did not hold, on evidence. For a twin: something stayed green that must turn red."
+                "A claim did not hold, on evidence. For a twin: something that must turn red stayed green."
             }
             Self::Inconclusive => {
-                "It could not be observed, the stress did not arrive, or the machine was lost. Neither pass nor fail."
+                "It could not be observed, the stress was not reached, or the machine was lost. Neither pass nor fail."
             }
             Self::Skipped => "A requirement of the scenario is not met on this machine; the reason is shown.",
             Self::Aborted => {
@@ -102,7 +102,7 @@ pub enum Killer {
     Earlyoom,
     /// A signal that none of the above sent.
     Signal,
-    /// Nobody: the process ended by itself.
+    /// Nobody: the process exited on its own.
     Exit,
     /// The witnesses do not suffice to say.
     Unknown,

@@ -18,7 +18,7 @@ pub(crate) fn as_due(finding: &Finding) -> bool {
 pub(crate) fn finding_state(finding: &Finding) -> String {
     match (finding.required_red, finding.verdict) {
         (false, verdict) => verdict.word().to_owned(),
-        (true, Verdict::Fail) => "red as it must".to_owned(),
+        (true, Verdict::Fail) => "red as required".to_owned(),
         (true, Verdict::Pass) => "stayed green, must be red".to_owned(),
         (true, other) => format!("{other}, must be red"),
     }
@@ -55,10 +55,10 @@ pub(crate) fn kill(kill: &Kill) -> String {
         None => format!("{} (pid {}, no actor of this scenario)", kill.comm, kill.pid),
     };
     let end = match kill.killer {
-        Killer::Exit => "ended by itself".to_owned(),
-        Killer::Unknown => "ended; by whom is not known".to_owned(),
-        Killer::Signal => "killed by a signal of somebody else".to_owned(),
-        Killer::Global => "killed by the kernel, machine out of memory (global)".to_owned(),
+        Killer::Exit => "exited on its own".to_owned(),
+        Killer::Unknown => "ended by an unknown killer".to_owned(),
+        Killer::Signal => "killed by an outside signal".to_owned(),
+        Killer::Global => "killed by the kernel's machine-wide OOM (global)".to_owned(),
         Killer::Memcg => match &kill.limit {
             Some(limit) => format!("killed by memcg limit {limit}"),
             None => "killed by a memcg limit".to_owned(),
@@ -85,7 +85,7 @@ pub(crate) fn witness(witness: &Witness) -> String {
 pub(crate) fn left(case: &Case) -> Option<String> {
     match &case.cleanup {
         Cleanup::NotNeeded | Cleanup::Proven => None,
-        Cleanup::NotProven { left } if left.is_empty() => Some("nobody could look".to_owned()),
+        Cleanup::NotProven { left } if left.is_empty() => Some("it could not be checked".to_owned()),
         Cleanup::NotProven { left } => Some(left.join("; ")),
     }
 }

@@ -57,7 +57,7 @@ impl<'a> Row<'a> {
             return format!("{}: {said}", self.tally());
         }
         let of_twin = match (case.twin(), case.verdict) {
-            (Some(_), Verdict::Pass) => "red as it must",
+            (Some(_), Verdict::Pass) => "red as required",
             (Some(_), Verdict::Fail) => "stayed green",
             _ => return said.to_owned(),
         };

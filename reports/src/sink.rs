@@ -21,7 +21,10 @@ use place::Place;
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// The directory that should hold the file is not there.
-    #[error("{} is no directory, so report {} cannot be written: create it first", directory.display(), path.display())]
+    #[error(
+        "{} is not a directory, so report {} cannot be written: create it first",
+        directory.display(), path.display()
+    )]
     NoDirectory {
         /// The file that was asked for.
         path: PathBuf,
@@ -29,7 +32,7 @@ pub enum OpenError {
         directory: PathBuf,
     },
     /// Two reports would overwrite each other.
-    #[error("two reports cannot both be written to {}: give each a path of its own", path.display())]
+    #[error("two reports cannot both be written to {}: give each its own path", path.display())]
     Twice {
         /// The path, as it was given the second time.
         path: PathBuf,

@@ -66,13 +66,13 @@ impl fmt::Display for Target {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TargetError {
     /// The word before the colon is no format.
-    #[error("unknown report kind {found:?}: use one of {}, with :PATH to write a file", kinds())]
+    #[error("unknown report kind {found:?}: use one of {}, with :PATH to write to a file", kinds())]
     Kind {
         /// The word.
         found: String,
     },
     /// A colon, and nothing behind it.
-    #[error("no path behind {kind}: — write {kind}:PATH, or {kind} alone for standard output")]
+    #[error("no path after `{kind}:`: write {kind}:PATH, or {kind} alone for standard output")]
     Path {
         /// The format.
         kind: Kind,
@@ -133,9 +133,9 @@ mod tests {
     #[test]
     fn an_unknown_kind_is_answered_with_the_kinds() {
         let error = "xml:out".parse::<Target>().unwrap_err();
-        insta::assert_snapshot!(error, @r#"unknown report kind "xml": use one of terminal, markdown, json, junit, with :PATH to write a file"#);
+        insta::assert_snapshot!(error, @r#"unknown report kind "xml": use one of terminal, markdown, json, junit, with :PATH to write to a file"#);
         let error = "json:".parse::<Target>().unwrap_err();
-        insta::assert_snapshot!(error, @"no path behind json: — write json:PATH, or json alone for standard output");
+        insta::assert_snapshot!(error, @"no path after `json:`: write json:PATH, or json alone for standard output");
         assert!("JSON".parse::<Target>().is_err());
     }
 }

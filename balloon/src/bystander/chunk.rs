@@ -14,7 +14,7 @@ const LARGEST: u64 = 1 << 30;
 /// Refuses more than a little.
 pub(super) fn check(touch: u64) -> Result<(), Trouble> {
     if touch > LARGEST {
-        return usage("--touch is more than 1G: a bystander touches a little, a balloon much");
+        return usage("--touch is more than 1G: use a balloon for that much");
     }
     Ok(())
 }

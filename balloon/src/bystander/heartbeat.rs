@@ -40,7 +40,7 @@ impl Work for Heartbeat {
 
     fn check(&self) -> Result<(), Trouble> {
         if self.every.is_zero() {
-            return usage("--every is 0: a beat needs a time between two beats");
+            return usage("--every is 0: the time between two beats must be above 0");
         }
         chunk::check(self.touch)
     }

@@ -35,7 +35,7 @@ pub(crate) fn extract(image: &Path, into: &Path) -> Result<(), LabError> {
     let damaged = |why: &str| LabError::Kernel { path: image.to_owned(), why: why.to_owned() };
     let payload = payload(&bytes).map_err(damaged)?;
     let program =
-        decompressor(payload).ok_or_else(|| damaged("its compression is none of xz, zstd, lz4 and gzip"))?;
+        decompressor(payload).ok_or_else(|| damaged("it is not compressed with xz, zstd, lz4 or gzip"))?;
     let vmlinux = decompress(program, payload)?;
     if !vmlinux.starts_with(b"\x7fELF") {
         return Err(damaged("its payload is not an ELF file"));
@@ -55,7 +55,7 @@ fn payload(image: &[u8]) -> Result<&[u8], &'static str> {
     let (offset, length) =
         word(PAYLOAD_OFFSET).zip(word(PAYLOAD_LENGTH)).ok_or("its boot header is too old")?;
     let start = (setup + 1) * SECTOR + offset;
-    image.get(start..start + length.saturating_sub(4)).ok_or("its payload lies outside of it")
+    image.get(start..start + length.saturating_sub(4)).ok_or("its payload lies outside the file")
 }
 
 fn decompressor(payload: &[u8]) -> Option<&'static str> {
@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(payload(b"short"), Err("it has no boot header"));
         let mut cut = image(b"kernel");
         cut.truncate(2 * SECTOR + 18);
-        assert_eq!(payload(&cut), Err("its payload lies outside of it"));
+        assert_eq!(payload(&cut), Err("its payload lies outside the file"));
         assert_eq!(decompressor(b"plain"), None);
     }
 }

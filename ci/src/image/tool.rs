@@ -60,6 +60,6 @@ mod tests {
     #[test]
     fn a_program_that_is_not_there_is_named_with_where_it_comes_from() {
         let error = run("no-such", "disk", &mut Command::new("/no-such"), |_| {}).unwrap_err();
-        assert_eq!(error.to_string(), "no-such is not installed; `ci/install` brings it");
+        assert_eq!(error.to_string(), "no-such is not installed; run `ci/install`");
     }
 }

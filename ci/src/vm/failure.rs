@@ -26,13 +26,13 @@ pub enum VmError {
         console: String,
     },
     /// The guest switched itself off.
-    #[error("the guest switched itself off")]
+    #[error("the guest powered itself off")]
     PowerOff {
         /// The end of its console.
         console: String,
     },
     /// The guest restarted without a panic.
-    #[error("the guest restarted itself")]
+    #[error("the guest rebooted")]
     Reboot {
         /// The end of its console.
         console: String,
@@ -113,9 +113,9 @@ impl VmError {
 pub(super) fn diagnose(machine: &Machine) -> VmError {
     match machine.agent.closed() {
         Some(Closed::Restarted) => {
-            VmError::Agent { why: "it was started anew, and what it ran before is lost".into() }
+            VmError::Agent { why: "it was restarted, and what it ran before is lost".into() }
         }
-        Some(Closed::GivenUp) => VmError::Agent { why: "the machine has been let go of".into() },
+        Some(Closed::GivenUp) => VmError::Agent { why: "the VM has already been released".into() },
         Some(Closed::HungUp) | None => match machine.qemu.wait(PATIENCE) {
             Some(status) => {
                 let reason = machine.qemu.monitor.shutdown_reason();
@@ -164,8 +164,8 @@ mod tests {
 
     #[rstest]
     #[case(Some("guest-reset"), PANIC, "the guest's kernel panicked")]
-    #[case(Some("guest-reset"), "reboot: Restarting system\n", "the guest restarted itself")]
-    #[case(Some("guest-shutdown"), "reboot: Power down\n", "the guest switched itself off")]
+    #[case(Some("guest-reset"), "reboot: Restarting system\n", "the guest rebooted")]
+    #[case(Some("guest-shutdown"), "reboot: Power down\n", "the guest powered itself off")]
     #[case(None, "", "QEMU ended (signal: 9 (SIGKILL)): killed")]
     #[case(Some("host-signal"), "", "QEMU ended (signal: 9 (SIGKILL)): killed")]
     fn each_end_has_its_name(#[case] reason: Option<&str>, #[case] console: &str, #[case] story: &str) {

@@ -54,7 +54,7 @@ fn unpack(tar: impl Read, into: &Path, mut left: u64) -> io::Result<()> {
         let name = entry.path()?.into_owned();
         let inside = name.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
         if !inside {
-            return Err(io::Error::other(format!("{} leads out of what was fetched", name.display())));
+            return Err(io::Error::other(format!("{} points outside what was fetched", name.display())));
         }
         let place = into.join(&name);
         match entry.header().entry_type() {

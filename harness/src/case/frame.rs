@@ -65,10 +65,10 @@ pub struct End {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// Not a kind that there is.
-    #[error("byte {0:#04x} begins no frame")]
+    #[error("byte {0:#04x} does not start a frame")]
     Kind(u8),
     /// A length that no frame has.
-    #[error("a frame of {0} bytes is longer than any")]
+    #[error("a frame of {0} bytes is too long")]
     Length(u32),
 }
 
@@ -78,7 +78,7 @@ pub enum FrameError {
 /// When nobody reads any more.
 pub fn send(to: &mut impl Write, kind: Kind, content: &[u8]) -> io::Result<()> {
     let length = u32::try_from(content.len()).ok().filter(|_| content.len() <= LONGEST);
-    let length = length.ok_or_else(|| io::Error::other("longer than any frame"))?;
+    let length = length.ok_or_else(|| io::Error::other("too long for a frame"))?;
     to.write_all(&[kind as u8])?;
     to.write_all(&length.to_le_bytes())?;
     to.write_all(content)

@@ -29,7 +29,7 @@ pub enum HostError {
     #[error(transparent)]
     Unfit(#[from] guard::Unfit),
     /// The manager cannot be asked.
-    #[error("systemd cannot be reached; --on host needs root on a machine that runs systemd")]
+    #[error("cannot reach systemd; --on host needs root on a machine that runs systemd")]
     Systemd(#[from] systemd::Error),
     /// The twin is not in the file.
     #[error(transparent)]
@@ -41,7 +41,7 @@ pub enum HostError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The path of this program is not known.
-    #[error("the directory of this program cannot be learnt")]
+    #[error("cannot find the directory of this program")]
     Programs(#[source] std::io::Error),
 }
 
@@ -105,11 +105,11 @@ fn inactive_unit(scenario: &Scenario, systemd: &dyn Manager) -> Option<String> {
     scenario.requires.units.iter().map(ToString::to_string).find_map(|name| match systemd.unit(&name) {
         Ok(unit) if unit.is_active() => None,
         Ok(unit) if unit.exists() => {
-            let state = unit.active_state.unwrap_or_else(|| "in no known state".into());
-            Some(format!("needs {name} active, it is {state} here"))
+            let state = unit.active_state.unwrap_or_else(|| "in an unknown state".into());
+            Some(format!("needs {name} to be active, and here it is {state}"))
         }
         Ok(_) => Some(format!("needs {name}, which does not exist here")),
-        Err(error) => Some(format!("needs {name}, whose state could not be learnt: {error}")),
+        Err(error) => Some(format!("needs {name}, whose state could not be read: {error}")),
     })
 }
 
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(absent.as_deref(), Some("needs earlyoom.service, which does not exist here"));
         systemd.put(state("failed"));
         let failed = inactive_unit(&scenario, &systemd);
-        assert_eq!(failed.as_deref(), Some("needs earlyoom.service active, it is failed here"));
+        assert_eq!(failed.as_deref(), Some("needs earlyoom.service to be active, and here it is failed"));
         systemd.put(state("active"));
         assert_eq!(inactive_unit(&scenario, &systemd), None);
     }

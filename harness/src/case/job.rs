@@ -35,14 +35,14 @@ pub struct Job {
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     /// Standard input is not readable.
-    #[error("the job cannot be read from standard input")]
+    #[error("cannot read the job from standard input")]
     Read(#[from] io::Error),
     /// It is no job of this version.
-    #[error("standard input brings no job; `bulkhead run` writes one")]
+    #[error("no job on standard input; `bulkhead run` writes one")]
     Line(#[from] serde_json::Error),
     /// Another bulkhead wrote it.
     #[error(
-        "the job has version {0}, this bulkhead does version {SCHEMA}: use the same bulkhead on both sides"
+        "the job has version {0}, this bulkhead takes version {SCHEMA}: use the same bulkhead on both sides"
     )]
     Version(u32),
     /// The scenario is not one.
@@ -115,8 +115,8 @@ mod tests {
     }
 
     #[rstest]
-    #[case::nothing("", "brings no job")]
-    #[case::noise("hello\n", "brings no job")]
+    #[case::nothing("", "no job on standard input")]
+    #[case::noise("hello\n", "no job on standard input")]
     #[case::another_version(&job().line().replace("\"schema\":1", "\"schema\":2"), "version 2")]
     fn what_is_no_job_is_named(#[case] line: &str, #[case] words: &str) {
         let error = Job::read(&mut line.as_bytes()).expect_err("no job");

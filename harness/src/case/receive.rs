@@ -133,12 +133,12 @@ impl Receiver {
     /// What of the record did not arrive, or is none; nothing when it is whole.
     fn missing(&self) -> Option<String> {
         if let Some(why) = &self.refused {
-            return Some(format!("what it sent is no record: {why}"));
+            return Some(format!("it sent an invalid record: {why}"));
         }
         match self.said.as_ref().map(|end| end.lengths) {
-            None => Some("what it saw did not arrive to its end".into()),
+            None => Some("its record did not arrive completely".into()),
             Some(said) if said != self.got || !self.line.is_empty() => Some(format!(
-                "of {} bytes of events, {} of samples and {} of kernel log there arrived {}, {} and {}",
+                "of {} bytes of events, {} of samples and {} of kernel log, {}, {} and {} arrived",
                 said.events,
                 said.samples,
                 said.kernel_log,
@@ -152,7 +152,7 @@ impl Receiver {
 
     fn take(&mut self, kind: Kind, content: &[u8], on: &mut dyn FnMut(News<'_>)) -> Result<(), Unfit> {
         if self.said.is_some() {
-            return Err(Unfit::Guest("it goes on after its end".into()));
+            return Err(Unfit::Guest("data after its end".into()));
         }
         let bytes = content.len() as u64;
         match kind {
@@ -205,7 +205,7 @@ impl Receiver {
             let stamped: Stamped = serde_json::from_slice(&self.line[done..done + end])
                 .map_err(|error| Unfit::guest("event", &error))?;
             if matches!(stamped.event, Event::SetAside { .. }) {
-                return Err(Unfit::Guest("it says that its own record does not count".into()));
+                return Err(Unfit::Guest("an event that only the outer side may write".into()));
             }
             self.last_us = stamped.at_us;
             self.store.append(&stamped).map_err(Unfit::Store)?;
@@ -248,7 +248,7 @@ enum Unfit {
 
 impl Unfit {
     fn guest(what: &str, error: &serde_json::Error) -> Self {
-        Self::Guest(format!("no {what}: {error}"))
+        Self::Guest(format!("invalid {what}: {error}"))
     }
 }
 
@@ -380,15 +380,15 @@ mod tests {
 
     /// The guest says what it likes: none of it makes a record of another case, another file, or a verdict.
     #[rstest]
-    #[case::noise(b"Hello".to_vec(), "longer than any")]
-    #[case::another_file(vec![b'/'; 9], "begins no frame")]
-    #[case::no_head(one(Kind::Head, b"{}"), "no head")]
-    #[case::no_event(one(Kind::Events, b"{\"at_us\":1}\n"), "no event")]
-    #[case::no_end(one(Kind::End, b"[1e99]"), "no end")]
-    #[case::no_progress(one(Kind::Progress, b"[]"), "no progress")]
+    #[case::noise(b"Hello".to_vec(), "too long")]
+    #[case::another_file(vec![b'/'; 9], "does not start a frame")]
+    #[case::no_head(one(Kind::Head, b"{}"), "invalid head")]
+    #[case::no_event(one(Kind::Events, b"{\"at_us\":1}\n"), "invalid event")]
+    #[case::no_end(one(Kind::End, b"[1e99]"), "invalid end")]
+    #[case::no_progress(one(Kind::Progress, b"[]"), "invalid progress")]
     #[case::disowned(
         one(Kind::Events, b"{\"at_us\":1,\"event\":{\"kind\":\"set-aside\",\"why\":\"\"}}\n"),
-        "does not count"
+        "only the outer side may write"
     )]
     #[case::an_endless_line(one(Kind::Events, &vec![b'x'; LONGEST]).repeat(2), "an event of more than")]
     #[case::an_endless_log(one(Kind::KernelLog, &vec![b'x'; 1 << 20]).repeat(5), "more than 4 MiB of kernel log")]
@@ -403,7 +403,7 @@ mod tests {
         lies.extend(bytes);
         let (record, names) = received(&lies, Seen::default());
         let why = lost(&record).unwrap_or_default();
-        assert!(why.starts_with("what it sent is no record: ") && why.contains(words), "{why}");
+        assert!(why.starts_with("it sent an invalid record: ") && why.contains(words), "{why}");
         assert_eq!(judge(&record).verdict, Verdict::Inconclusive);
         assert!(record.events.len() > 10, "what came before is kept");
         assert_eq!(names, ["events.jsonl", "kmsg.log", "record.json", "samples.jsonl"]);
@@ -416,7 +416,7 @@ mod tests {
 
     #[test]
     fn what_fails_inside_is_the_end_of_the_record_and_open() {
-        let why = "systemd cannot be reached";
+        let why = "cannot reach systemd";
         let (record, _) = received(&ended(Lengths::default(), Some(why)), Seen::default());
         let last = record.events.last().map(|stamped| stamped.event.clone());
         assert_eq!(last, Some(Event::Ended { reason: EndReason::SetupFailed { reason: why.into() } }));
@@ -471,9 +471,9 @@ mod tests {
             .feed(&bytes, |kind, content| whole += if kind == Kind::End { 0 } else { 5 + content.len() })
             .expect("frames");
         let (record, _) = received(&[&bytes[..whole], &end].concat(), Seen::default());
-        assert!(lost(&record).is_some_and(|why| why.contains("there arrived")), "{:?}", lost(&record));
+        assert!(lost(&record).is_some_and(|why| why.ends_with(" arrived")), "{:?}", lost(&record));
         let (record, _) = received(&bytes[..whole], Seen::default());
-        assert_eq!(lost(&record), Some("what it saw did not arrive to its end"));
+        assert_eq!(lost(&record), Some("its record did not arrive completely"));
         assert_eq!(judge(&record).verdict, Verdict::Inconclusive);
     }
 

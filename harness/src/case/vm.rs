@@ -108,7 +108,7 @@ pub fn run_case(
     match lab.spawn(&options) {
         Ok(vm) => run_inside(&vm, case, receiver, on),
         Err(error) => {
-            let lost = format!("trouble of the VM, not of the scenario: {}", chain(&error));
+            let lost = format!("the VM failed, not the scenario: {}", chain(&error));
             receiver.end(Seen { lost: Some(lost), ..Seen::default() })
         }
     }
@@ -180,9 +180,9 @@ fn drive(
     }
     Ok(match running.wait(&mut |_, _| {})? {
         Exit::Code(0) => None,
-        Exit::Code(code) => Some(format!("the program inside ended with {code}: {}", said.trim())),
+        Exit::Code(code) => Some(format!("the program in the guest exited with {code}: {}", said.trim())),
         Exit::Signal(signal) => {
-            Some(format!("the program inside was killed by signal {signal}: {}", said.trim()))
+            Some(format!("the program in the guest was killed by signal {signal}: {}", said.trim()))
         }
     })
 }

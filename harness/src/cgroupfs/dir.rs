@@ -293,7 +293,7 @@ mod tests {
         std::fs::write(root.path().join("bulkhead.slice/work.scope/memory.max"), "lots\n").expect("write");
         let error = cgroup.read_limits().expect_err("no number");
         assert!(
-            error.to_string().ends_with("memory.max holds \"lots\", which is no number of bytes or `max`"),
+            error.to_string().ends_with("memory.max holds \"lots\", expected a number of bytes or `max`"),
             "{error}"
         );
     }

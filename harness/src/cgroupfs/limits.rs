@@ -52,7 +52,7 @@ impl FromStr for Limit {
 
 /// Text that is no limit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no limit: expected a number of bytes or `max`")]
+#[error("{0:?} is not a limit: expected a number of bytes or `max`")]
 pub struct InvalidLimit(String);
 
 impl TryFrom<String> for Limit {

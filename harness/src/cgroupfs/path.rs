@@ -16,7 +16,7 @@ pub struct CgroupPath(String);
 /// Text that is no cgroup path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no cgroup path: it must begin with a slash and have no empty, `.` or `..` parts, as in `/system.slice`"
+    "{0:?} is not a cgroup path: it must begin with a slash and have no empty, `.` or `..` parts, as in `/system.slice`"
 )]
 pub struct InvalidCgroupPath(String);
 

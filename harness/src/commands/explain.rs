@@ -26,7 +26,7 @@ pub(super) fn explain(arguments: &Explain) -> anyhow::Result<ExitCode> {
     let near = nearest(name, names().iter().map(String::as_str));
     let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
     eprintln!("error: `{word}` is not a metric, expectation, property, verdict or rule{hint}");
-    eprintln!("Run `bulkhead explain` without a word to see all there are.");
+    eprintln!("Run `bulkhead explain` to list them all.");
     Ok(ExitCode::Usage)
 }
 

@@ -19,7 +19,7 @@ use crate::run::progress::{Outside, Progress};
 const MEMORY: &str = "/run";
 
 pub(super) fn inner() -> anyhow::Result<ExitCode> {
-    crate::run::block_signals().context("signals could not be blocked")?;
+    crate::run::block_signals().context("cannot block signals")?;
     let place = tempfile::Builder::new().prefix("bulkhead-record-").tempdir_in(MEMORY);
     let place = place.with_context(|| format!("no room for a record in {MEMORY}"))?;
     let record = place.path().join("record");

@@ -15,8 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) fn recover() -> anyhow::Result<ExitCode> {
     let systemd = Bus::connect(PATIENCE)
-        .context("systemd cannot be reached; recover needs root on a machine that runs systemd")?;
-    let paths = Paths::of_this_machine().context("the directory of this program cannot be learnt")?;
+        .context("cannot reach systemd; recover needs root on a machine that runs systemd")?;
+    let paths = Paths::of_this_machine().context("cannot find the directory of this program")?;
     let Recovered { undone, left, living } =
         recover::recover(&systemd, &paths, PATIENCE).context("recover needs root")?;
     for run in &undone {
@@ -26,13 +26,13 @@ pub(super) fn recover() -> anyhow::Result<ExitCode> {
         print(&format!("left: {what}\n"))?;
     }
     for who in &living {
-        print(&format!("{who} is under way and was not touched: end it with SIGINT, or wait for it\n"))?;
+        print(&format!("{who} is still running and was left alone: interrupt it (SIGINT) or wait for it\n"))?;
     }
     Ok(match (left.is_empty(), living.is_empty()) {
         (false, _) => ExitCode::Dirty,
         (true, false) => ExitCode::Guarded,
         (true, true) => {
-            print("nothing of bulkhead is left: no unit, no process, no journal\n")?;
+            print("nothing is left of bulkhead: no unit, no process, no undo journal\n")?;
             ExitCode::Passed
         }
     })

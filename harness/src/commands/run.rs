@@ -37,7 +37,7 @@ pub(super) struct Outcome {
 
 pub(super) fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
     if arguments.on == Target::Host {
-        crate::run::block_signals().context("signals could not be blocked")?;
+        crate::run::block_signals().context("cannot block signals")?;
     }
     match select_and_run(arguments) {
         // The machine cannot, its owner has not allowed it, or it has no memory left: a guard's answer, not a surprise.
@@ -66,7 +66,7 @@ fn select_and_run(arguments: &Run) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::NothingRan);
     }
     fs::create_dir_all(&arguments.store)
-        .with_context(|| format!("cannot make {}", arguments.store.display()))?;
+        .with_context(|| format!("cannot create {}", arguments.store.display()))?;
     let sinks = match places(&arguments.reports) {
         Ok(sinks) => sinks,
         Err(code) => return Ok(code),
@@ -145,7 +145,7 @@ fn ended(case: &Case, dir: &Path, ran: Result<crate::run::Outcome, HostError>) -
     };
     if !judged.dirt().is_empty() {
         eprintln!(
-            "cleanup of {} is not proven, this machine may be dirty; `bulkhead recover` looks again:",
+            "cleanup of {} is not proven, this machine may be dirty; run `bulkhead recover` to check again:",
             judged.case.id().name()
         );
         judged.dirt().iter().for_each(|left| eprintln!("  {left}"));
@@ -163,10 +163,10 @@ fn new_store(parent: &Path) -> anyhow::Result<PathBuf> {
         match fs::create_dir(&dir) {
             Ok(()) => return Ok(dir),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error).with_context(|| format!("cannot make {}", dir.display())),
+            Err(error) => return Err(error).with_context(|| format!("cannot create {}", dir.display())),
         }
     }
-    bail!("{} is full of runs of this very second", parent.display())
+    bail!("{} already has 1000 runs from this second", parent.display())
 }
 
 /// Trouble that belongs to no case, for `bulkhead judge`: the records do not know it.
@@ -249,7 +249,7 @@ mod tests {
         let judged = ended(&case(), &store.path().join("gone"), Ok(ran));
         assert_eq!(judged.case.verdict, Verdict::Inconclusive);
         assert!(
-            judged.case.reason.as_deref().is_some_and(|why| why.starts_with("cannot make")),
+            judged.case.reason.as_deref().is_some_and(|why| why.starts_with("cannot create")),
             "{judged:?}"
         );
         assert_eq!(judged.dirt(), left);
@@ -266,6 +266,6 @@ mod tests {
         let ran = Ran { end: EndReason::BalloonsEnded, left: Vec::new(), store: Some(full()) };
         let judged = ended(&case(), &dir, Ok(ran));
         assert_eq!(judged.case.verdict, Verdict::Inconclusive);
-        assert!(judged.case.warnings[0].starts_with("cannot make"), "{:?}", judged.case.warnings);
+        assert!(judged.case.warnings[0].starts_with("cannot create"), "{:?}", judged.case.warnings);
     }
 }

@@ -36,23 +36,23 @@ pub enum Unfit {
     )]
     NoMemoryController,
     /// No pressure is measured.
-    #[error("the kernel measures no pressure (/proc/pressure/memory): boot with psi=1")]
+    #[error("the kernel does not track pressure (no /proc/pressure/memory): boot with psi=1")]
     NoPressure,
     /// The first witness of a kill is not there.
     #[error(
-        "the kernel log (/dev/kmsg) may not be read, and it is the first witness of a kill: run as root with \
-         CAP_SYSLOG, outside of a container"
+        "the kernel log (/dev/kmsg), the first witness of a kill, is not readable: run as root with CAP_SYSLOG, outside \
+         of a container"
     )]
     NoKernelLog,
     /// A fact could not be read.
-    #[error("{0} could not be read, so it cannot be told whether a run here would see anything")]
+    #[error("{0} could not be read, so a run here might observe nothing")]
     Unknown(&'static str),
 }
 
 fn layout(hierarchy: Hierarchy) -> &'static str {
     match hierarchy {
         Hierarchy::Hybrid => "this machine has the hybrid cgroup hierarchy: v2 is not at /sys/fs/cgroup",
-        Hierarchy::Legacy => "this machine has cgroup v1 alone",
+        Hierarchy::Legacy => "this machine has cgroup v1 only",
         Hierarchy::Unified | Hierarchy::Absent => "no cgroup hierarchy is mounted on this machine",
     }
 }
@@ -120,7 +120,7 @@ mod tests {
     #[rstest]
     #[case::not_root(HostFacts { root: Some(false), ..sound() }, "a run needs root: start it with sudo")]
     #[case::another_init(HostFacts { systemd_is_pid1: Some(false), ..sound() }, "PID 1 of this machine is not systemd")]
-    #[case::cgroup_v1(HostFacts { hierarchy: Some(Hierarchy::Legacy), cgroup2: None, ..sound() }, "this machine has cgroup v1 alone: boot with systemd.unified_cgroup_hierarchy=1")]
+    #[case::cgroup_v1(HostFacts { hierarchy: Some(Hierarchy::Legacy), cgroup2: None, ..sound() }, "this machine has cgroup v1 only: boot with systemd.unified_cgroup_hierarchy=1")]
     #[case::hybrid(HostFacts { hierarchy: Some(Hierarchy::Hybrid), cgroup2: None, ..sound() }, "this machine has the hybrid cgroup hierarchy")]
     #[case::no_cgroups(HostFacts { hierarchy: Some(Hierarchy::Absent), cgroup2: None, ..sound() }, "no cgroup hierarchy is mounted")]
     #[case::local_events(
@@ -128,8 +128,8 @@ mod tests {
         "/sys/fs/cgroup is mounted with memory_localevents"
     )]
     #[case::no_memory_controller(with_mount("rw", Some("cpu io")), "cgroup v2 has no memory controller here")]
-    #[case::psi_off(HostFacts { psi: Some(false), ..sound() }, "the kernel measures no pressure (/proc/pressure/memory): boot with psi=1")]
-    #[case::no_kernel_log(HostFacts { kmsg_readable: Some(false), ..sound() }, "the kernel log (/dev/kmsg) may not be read")]
+    #[case::psi_off(HostFacts { psi: Some(false), ..sound() }, "the kernel does not track pressure (no /proc/pressure/memory): boot with psi=1")]
+    #[case::no_kernel_log(HostFacts { kmsg_readable: Some(false), ..sound() }, "the kernel log (/dev/kmsg), the first witness of a kill, is not readable")]
     fn an_unfit_machine_is_refused_with_what_mends_it(#[case] host: HostFacts, #[case] words: &str) {
         let refusal = fit(&host).expect_err("refused").to_string();
         assert!(refusal.starts_with(words), "{refusal}");

@@ -10,7 +10,7 @@ pub enum PlanError {
     #[error("MemTotal of this machine could not be read, so nothing relative to it can be planned")]
     NoMemory,
     /// A size is relative to a limit that is infinite or not declared.
-    #[error("{limit} is no finite limit in the scenario as written, so nothing can be a share of it")]
+    #[error("{limit} is not a finite limit in the scenario as written, so nothing can be a share of it")]
     NoLimit {
         /// `CGROUP.Property`.
         limit: String,
@@ -23,20 +23,20 @@ pub enum PlanError {
         /// The actor.
         actor: String,
     },
-    /// A claim speaks of a cgroup that is not declared.
-    #[error("a claim speaks of cgroup {cgroup}, which is not declared")]
+    /// A claim names a cgroup that is not declared.
+    #[error("a claim names cgroup {cgroup}, which is not declared")]
     NotDeclared {
         /// The name.
         cgroup: String,
     },
     /// Cgroups hang in one another in a circle.
-    #[error("cgroup {cgroup} hangs in itself")]
+    #[error("cgroup {cgroup} is nested in itself")]
     Loop {
         /// One of them.
         cgroup: String,
     },
     /// A unit's name is no slice's.
-    #[error("{unit} is no slice")]
+    #[error("{unit} is not a slice")]
     NoSlice {
         /// Its name.
         unit: String,
@@ -45,7 +45,7 @@ pub enum PlanError {
         source: InvalidCgroupPath,
     },
     /// A unit's name would not be one.
-    #[error("no unit can be called {unit}: give the cgroups and actors it is made of shorter ids")]
+    #[error("{unit} is not a valid unit name: give its cgroup and actor shorter ids")]
     NoName {
         /// The name.
         unit: String,
@@ -123,14 +123,14 @@ only-victims = []
     }
 
     #[rstest]
-    #[case::a_limit_that_is_infinite(|s: &mut Scenario| s.base_limits[0].limit = "infinity".parse().expect("a limit"), "work.MemoryMax is no finite limit")]
+    #[case::a_limit_that_is_infinite(|s: &mut Scenario| s.base_limits[0].limit = "infinity".parse().expect("a limit"), "work.MemoryMax is not a finite limit")]
     #[case::a_cgroup_that_is_not_declared(|s: &mut Scenario| s.actors[0].place = Place::Cgroup("gone".parse().expect("an id")), "actor hog is in cgroup gone")]
     #[case::a_claim_about_a_cgroup_that_is_not_declared(
         |s: &mut Scenario| s.expects[0].claim = Claim::Oomd(OomdClaim { watches: "gone".parse().expect("an id"), trigger: Trigger::Swap }),
-        "a claim speaks of cgroup gone, which is not declared"
+        "a claim names cgroup gone, which is not declared"
     )]
-    #[case::cgroups_in_a_circle(|s: &mut Scenario| s.cgroups[0].parent = Parent::Cgroup("deep".parse().expect("an id")), "cgroup work hangs in itself")]
-    #[case::a_slice_that_can_be_none(|s: &mut Scenario| s.actors[0].place = Place::Slice("a--b.slice".parse().expect("a unit")), "a--b.slice is no slice")]
+    #[case::cgroups_in_a_circle(|s: &mut Scenario| s.cgroups[0].parent = Parent::Cgroup("deep".parse().expect("an id")), "cgroup work is nested in itself")]
+    #[case::a_slice_that_can_be_none(|s: &mut Scenario| s.actors[0].place = Place::Slice("a--b.slice".parse().expect("a unit")), "a--b.slice is not a slice")]
     #[case::a_metric_that_is_relative(
         |s: &mut Scenario| s.reached.bound.value = BoundValue::Phase(ShareOfPhase { percent: "50%".parse().expect("a share"), of_phase: EarlierPhase::Baseline }),
         "work:memory.peak: the stress cannot be relative"
@@ -156,6 +156,6 @@ only-victims = []
     #[test]
     fn a_name_that_systemd_would_not_take_is_refused() {
         let said = error(|_| {}, &machine(), &"r".repeat(250));
-        assert!(said.starts_with("no unit can be called bulkhead-r"), "{said}");
+        assert!(said.starts_with("bulkhead-r") && said.contains(" is not a valid unit name"), "{said}");
     }
 }

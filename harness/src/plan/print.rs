@@ -23,7 +23,7 @@ fn write_plan(out: &mut String, plan: &Plan) -> std::fmt::Result {
     writeln!(out, "# {}{twin}: {}", plan.scenario, plan.safety)?;
     writeln!(
         out,
-        "# baseline {}, stress watched for {} at most, every unit ended by PID 1 after {}",
+        "# baseline {}, stress observed for at most {}, PID 1 ends every unit after {}",
         seconds(plan.baseline_us),
         seconds(plan.observe_us),
         seconds(plan.deadline_us)
@@ -32,14 +32,14 @@ fn write_plan(out: &mut String, plan: &Plan) -> std::fmt::Result {
         writeln!(out, "# ends when the stress has been held for {}", seconds(enough))?;
     }
     if plan.hold_us > 0 {
-        writeln!(out, "# counts when the stress is held for {} at least", seconds(plan.hold_us))?;
+        writeln!(out, "# counts only if the stress is held for at least {}", seconds(plan.hold_us))?;
     }
     match plan.most_memory() {
-        Some(bytes) => writeln!(out, "# takes {} MiB at most, by the harness's own caps", bytes >> 20)?,
-        None => writeln!(out, "# not capped by the harness: for a machine that may be lost")?,
+        Some(bytes) => writeln!(out, "# uses at most {} MiB, by the harness's own caps", bytes >> 20)?,
+        None => writeln!(out, "# not capped by the harness: for disposable machines only")?,
     }
     if plan.most_disk() > 0 {
-        writeln!(out, "# writes {} MiB to the disk at most", plan.most_disk().div_ceil(1 << 20))?;
+        writeln!(out, "# writes at most {} MiB to disk", plan.most_disk().div_ceil(1 << 20))?;
     }
     let dog = &plan.watchdog;
     writeln!(
@@ -55,7 +55,7 @@ fn write_plan(out: &mut String, plan: &Plan) -> std::fmt::Result {
     }
     writeln!(
         out,
-        "\n# actors: in a run each waits until its cgroup and its oom_score_adj are verified; typed, it begins at once"
+        "\n# actors: in a run each waits until its cgroup and its oom_score_adj are verified; typed in, it starts at once"
     )?;
     for actor in &plan.actors {
         write_actor(out, plan, actor)?;
@@ -117,7 +117,7 @@ fn write_daemon(out: &mut String, daemon: &PlannedDaemon, start: &Start) -> std:
     let moment = match start.release {
         Moment::Baseline => "with the baseline",
         Moment::Stress => "with the stress",
-        Moment::Hold => "when the stress has arrived",
+        Moment::Hold => "when the stress is reached",
     };
     let long = start.for_us.map(|us| format!(", for {}", seconds(us))).unwrap_or_default();
     writeln!(out, "\n# {}: started {moment}{long}", daemon.killer)?;

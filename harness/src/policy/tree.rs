@@ -252,8 +252,8 @@ mod tests {
     #[rstest]
     #[case("/", "the root of the hierarchy")]
     #[case("-.slice", "the root of the hierarchy")]
-    #[case("/a/../b", "is no cgroup path")]
-    #[case("user-.slice", "is no cgroup path")]
+    #[case("/a/../b", "is not a cgroup path")]
+    #[case("user-.slice", "is not a cgroup path")]
     #[case("ssh.socket", "a socket does not contain")]
     #[case("user", "expected a name with its type")]
     fn what_cannot_be_a_tree_is_refused(#[case] text: &str, #[case] why: &str) {

@@ -66,7 +66,7 @@ fn load_samples(path: &Path, damage: &mut Vec<String>) -> Samples {
         }
         let row: Vec<Option<u64>> = parse(line)?;
         let [Some(at), values @ ..] = row.as_slice() else {
-            return Err("a row of samples begins with its time, this one does not".into());
+            return Err("a row of samples must begin with its time".into());
         };
         let expected = samples.columns.len();
         if values.len() != expected {
@@ -88,7 +88,7 @@ fn load_head(path: &Path) -> Result<Head, StoreError> {
     regular(path).map_err(io)?.take(HEAD_BYTES + 1).read_to_end(&mut text).map_err(io)?;
     if text.len() as u64 > HEAD_BYTES {
         return Err(io(io::Error::other(format!(
-            "more than {} MiB are no head of a record",
+            "larger than {} MiB: not the head of a record",
             HEAD_BYTES >> 20
         ))));
     }
@@ -150,7 +150,7 @@ fn each_line(
             break why;
         }
     };
-    damage.push(format!("{name}:{number}: {why}; nothing is known of what was recorded from here on"));
+    damage.push(format!("{name}:{number}: {why}; what was recorded from here on is lost"));
 }
 
 /// Opens a regular file, and nothing else: a FIFO would be waited for, a device would never end.

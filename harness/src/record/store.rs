@@ -77,9 +77,9 @@ impl Store {
     /// When the directory exists or cannot be made.
     pub fn create(dir: &Path) -> Result<Self, StoreError> {
         if let Some(parent) = dir.parent() {
-            fs::create_dir_all(parent).map_err(io_error("make the directory", parent))?;
+            fs::create_dir_all(parent).map_err(io_error("create the directory", parent))?;
         }
-        fs::create_dir(dir).map_err(io_error("make the run directory", dir))?;
+        fs::create_dir(dir).map_err(io_error("create the run directory", dir))?;
         let path = dir.join(EVENTS);
         let events = OpenOptions::new()
             .create_new(true)
@@ -195,7 +195,7 @@ mod tests {
         let run = dir.path().join("deep/run");
         Store::create(&run).expect("made, with the directories above it");
         let error = Store::create(&run).expect_err("refused");
-        assert!(matches!(error, StoreError::Io { action: "make the run directory", .. }), "{error:?}");
+        assert!(matches!(error, StoreError::Io { action: "create the run directory", .. }), "{error:?}");
     }
 
     #[test]

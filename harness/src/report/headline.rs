@@ -47,7 +47,7 @@ fn beyond_kills(plan: &Plan, judgement: &Judgement) -> Vec<String> {
 fn kill_words(kill: &Kill) -> String {
     let who = kill.actor.as_deref().unwrap_or(&kill.comm);
     let mut words = match kill.killer {
-        Killer::Exit => format!("{who} exited by itself"),
+        Killer::Exit => format!("{who} exited on its own"),
         _ => format!("{who} killed"),
     };
     if let Some(at) = kill.at_bytes {
@@ -88,9 +88,9 @@ fn protected_words(plan: &Plan, timeline: &Timeline<'_>, judgement: &Judgement) 
                 let name = plan.protect.answers.get(probe).map_or("it", |answer| answer.name());
                 format!("{name} answered in {} ms", us / 1000)
             }
-            (Verdict::Fail, _) => "something protected did not answer in time".into(),
+            (Verdict::Fail, _) => "a protected service did not answer in time".into(),
             (_, Some(_)) => "answers inconclusive".into(),
-            (_, None) => "what is protected was not heard".into(),
+            (_, None) => "protected services not observed".into(),
         });
     }
     (!words.is_empty()).then(|| words.join(", "))
@@ -127,7 +127,7 @@ mod tests {
     #[case(kill(Killer::Memcg, Some("work")), "hog killed at 512.0 MiB by memcg limit work, 2.41 s")]
     #[case(kill(Killer::Memcg, None), "hog killed by memcg, 2.41 s")]
     #[case(kill(Killer::Global, None), "hog killed by global, 2.41 s")]
-    #[case(kill(Killer::Exit, None), "hog exited by itself, 2.41 s")]
+    #[case(kill(Killer::Exit, None), "hog exited on its own, 2.41 s")]
     fn an_end_is_one_clause(#[case] kill: Kill, #[case] words: &str) {
         assert_eq!(kill_words(&kill), words);
     }
@@ -175,7 +175,7 @@ mod tests {
     )]
     #[case::all_red(
         1 << 20, Verdict::Fail, Verdict::Fail,
-        "hog killed by global, 2.41 s; swap out 1.0 MiB; protected units changed, something protected did not answer in time"
+        "hog killed by global, 2.41 s; swap out 1.0 MiB; protected units changed, a protected service did not answer in time"
     )]
     #[case::not_seen(
         0,

@@ -117,7 +117,7 @@ impl Judged {
         let name = dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned();
         let case = Case {
             scenario: name,
-            title: "a record that cannot be read".into(),
+            title: "unreadable record".into(),
             source: String::new(),
             role: Role::Base,
             machine: HOST.into(),

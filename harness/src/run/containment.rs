@@ -80,7 +80,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The kernel holds something else.
-    #[error("{group}: {file} is {found}, planned is {planned}")]
+    #[error("{group}: {file} is {found}, expected {planned}")]
     NotHeld {
         /// The group.
         group: String,

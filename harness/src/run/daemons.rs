@@ -145,7 +145,7 @@ impl Daemons {
             let dropped = reading.suppressed.iter().filter(|(of, _)| unit.as_str() == of);
             let dropped = dropped.map(|(_, words)| format!("journald says: {words}"));
             let unread = (reading.unreadable > 0)
-                .then(|| format!("{} entries of the journal could not be understood", reading.unreadable));
+                .then(|| format!("{} entries of the journal could not be parsed", reading.unreadable));
             tell(&mut self.told, unit, dropped.chain(unread), recorder);
         }
         let mut lines = 0;

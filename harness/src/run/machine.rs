@@ -18,13 +18,13 @@ pub struct Machine {
 #[derive(Debug, thiserror::Error)]
 pub enum MachineError {
     /// Somebody else works on it.
-    #[error("{holder} is under way on this machine: wait for it, or end it with SIGINT")]
+    #[error("{holder} is already using this machine: wait for it to finish, or interrupt it with SIGINT")]
     Busy {
         /// `run r… (pid 7)`.
         holder: String,
     },
     /// The lock could not be taken.
-    #[error("the lock of this machine, {path}, could not be taken", path = path.display())]
+    #[error("cannot lock {path}, the lock of this machine", path = path.display())]
     Lock {
         /// The directory that is locked.
         path: PathBuf,
@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             format!(
-                "run r5n17otgu92 (pid {}) is under way on this machine: wait for it, or end it with SIGINT",
+                "run r5n17otgu92 (pid {}) is already using this machine: wait for it to finish, or interrupt it with SIGINT",
                 std::process::id()
             )
         );

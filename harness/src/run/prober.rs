@@ -124,7 +124,7 @@ fn banner(address: SocketAddr, within: Duration) -> AnswerResult {
         }
     });
     match read {
-        Ok(0) => AnswerResult::Refused { error: "closed the connection without a word".into() },
+        Ok(0) => AnswerResult::Refused { error: "closed the connection without sending anything".into() },
         // OpenSSH 9.8 and later turns away sources that connect often without authenticating (PerSourcePenalties):
         // that says nothing about whether it is healthy.
         Ok(length) if buffer[..length].starts_with(b"Not allowed at this time") => {

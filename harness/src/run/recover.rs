@@ -217,7 +217,7 @@ mod tests {
         let (slice, scope) = units(DEAD);
         assert_eq!(bench.touched(), [scope.as_str(), &scope, &scope, &slice, &slice, &slice]);
         // The dead run brought the slice that both are in: it goes when the other is over.
-        assert_eq!(found.left, ["bulkhead.slice stays until no other run is under way"]);
+        assert_eq!(found.left, ["bulkhead.slice stays while another run is active"]);
         drop((machine, alive));
         assert_eq!(bench.recover().left, Vec::<String>::new());
         assert!(!bench.is_there("bulkhead.slice"));

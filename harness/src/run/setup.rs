@@ -36,7 +36,7 @@ pub(super) enum SetupError {
     #[error(transparent)]
     Containment(Box<containment::Error>),
     /// The state of a unit could not be read.
-    #[error("{unit} was started, and its state could not be read")]
+    #[error("{unit} was started, but its state could not be read")]
     Unit {
         /// Its name.
         unit: String,
@@ -54,7 +54,7 @@ pub(super) enum SetupError {
         source: io::Error,
     },
     /// A status page could not be made.
-    #[error("the status page of {actor} could not be made")]
+    #[error("cannot create the status page of {actor}")]
     Page {
         /// The actor.
         actor: String,
@@ -66,7 +66,7 @@ pub(super) enum SetupError {
     #[error("{0}")]
     NotAsPlanned(String),
     /// It is not wanted any more.
-    #[error("signal {signal} ended it before it was set up")]
+    #[error("interrupted by signal {signal} during set-up")]
     Interrupted {
         /// The signal that asked for the end.
         signal: i32,
@@ -223,7 +223,10 @@ impl<'a> Site<'a> {
                 let comm = fs::read_to_string(own.join("comm")).unwrap_or_default();
                 // All that was read of this number was its own only if it has lived until now.
                 if !actor.process.runs() {
-                    return Err(SetupError::NotAsPlanned(format!("{} ended while it waited", planned.id)));
+                    return Err(SetupError::NotAsPlanned(format!(
+                        "{} ended while waiting for its release",
+                        planned.id
+                    )));
                 }
                 self.recorder.record(Event::ActorPlaced {
                     actor: planned.id.to_string(),
@@ -236,7 +239,7 @@ impl<'a> Site<'a> {
             }
             if began.elapsed() > PLACED_WITHIN {
                 return Err(SetupError::NotAsPlanned(format!(
-                    "{} is in {cgroup} with oom_score_adj {adj}, planned is {} with {}",
+                    "{} is in {cgroup} with oom_score_adj {adj}, expected {} with {}",
                     planned.id, planned.cgroup, planned.oom_score_adj
                 )));
             }

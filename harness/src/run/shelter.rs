@@ -49,7 +49,7 @@ fn reserve(systemd: &dyn Manager, origin: &Origin, pid: u32) -> Result<(), Strin
             // Left by a run that was killed.
             true if is_shelter(&unit) => systemd.set_properties(slice, &reserve),
             true => {
-                return Err(format!("{slice} is not reserved: it is there, and bulkhead did not make it"));
+                return Err(format!("{slice} is not reserved: it exists, and bulkhead did not create it"));
             }
             false => systemd.start_slice(slice, &described),
         };
@@ -77,7 +77,7 @@ pub fn home() -> Option<String> {
 pub fn leave(systemd: &dyn Manager, origin: &Origin, cgroups: &Path, home: Option<&str>) -> Vec<String> {
     let scope = shelter_scope(origin.run());
     let Some(home) = home else {
-        return vec![format!("{scope}: it is not known where the harness came from")];
+        return vec![format!("{scope}: the cgroup that the harness came from is unknown")];
     };
     let procs = cgroups.join(home).join("cgroup.procs");
     // A home that is gone (a session that was closed) or that takes no processes: stay, and say so.
@@ -86,7 +86,9 @@ pub fn leave(systemd: &dyn Manager, origin: &Origin, cgroups: &Path, home: Optio
     }
     let left = match stop_unit(&scope, &|unit| origin.made(unit), systemd) {
         Ok(Stopped::Gone) => None,
-        Ok(Stopped::NotOurs(state)) => Some(format!("{scope} ({state}) is not this run's: left alone")),
+        Ok(Stopped::NotOurs(state)) => {
+            Some(format!("{scope} ({state}) does not belong to this run: left alone"))
+        }
         Err(error) => Some(error),
     };
     left.into_iter().chain(stop_slices(systemd, cgroups)).collect()
@@ -132,7 +134,7 @@ mod tests {
         systemd.start_slice(PARENT, &[Property::bytes(PropertyName::MemoryMax, 1 << 30)]).expect("started");
         let before = systemd.calls();
         let error = reserve(&systemd, &origin("r1"), 7).expect_err("refused");
-        assert!(error.contains("bulkhead did not make it"), "{error}");
+        assert!(error.contains("bulkhead did not create it"), "{error}");
         let tree = tempfile::tempdir().expect("a temporary directory");
         assert_eq!(stop_slices(&systemd, tree.path()), Vec::<String>::new());
         assert_eq!(systemd.calls(), before);

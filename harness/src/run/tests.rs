@@ -153,7 +153,7 @@ fn a_limit_that_the_kernel_does_not_hold_fails_the_set_up_and_is_undone() {
     let machine = Machine { memory_max: Some("max"), ..Machine::new() };
     let (end, events) = run_on(&machine, &a_plan(), &mut |_| {});
     let EndReason::SetupFailed { reason } = end else { panic!("{end:?}") };
-    assert!(reason.starts_with(&format!("{SLICE}: memory.max is max, planned is ")), "{reason}");
+    assert!(reason.starts_with(&format!("{SLICE}: memory.max is max, expected ")), "{reason}");
     assert!(!machine.started().contains(&WORK.to_owned()));
     assert_undone(&machine, &events);
 }

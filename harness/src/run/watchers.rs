@@ -122,7 +122,7 @@ impl Drop for Watchers {
 fn join<T>(thread: JoinHandle<T>, recorder: &Recorder) -> Option<T> {
     let ended = thread.join().ok();
     if ended.is_none() {
-        recorder.record(Event::Trouble { step: "watch".into(), error: "a watching thread panicked".into() });
+        recorder.record(Event::Trouble { step: "watch".into(), error: "a watcher thread panicked".into() });
     }
     ended
 }

@@ -119,9 +119,7 @@ pub enum Error {
         source: zbus::Error,
     },
     /// The connection is gone, and there was no other to be had.
-    #[error(
-        "the connection to systemd was lost, so that it could not be asked to {action} (is dbus running?)"
-    )]
+    #[error("lost the connection to systemd, so it could not be asked to {action} (is dbus running?)")]
     Lost {
         /// What it was to be asked.
         action: String,

@@ -46,7 +46,7 @@ fn a_report_that_cannot_be_written_is_an_error() {
             .assert()
             .code(2)
             .stdout(is_empty())
-            .stderr(contains("/nowhere is no directory"));
+            .stderr(contains("/nowhere is not a directory"));
         assert_eq!(fs::read_dir(store.path()).expect("readable").count(), 0, "nothing was begun");
     }
     bulkhead(&["judge", RECORDS, "--report", "json:/dev/full"])

@@ -112,7 +112,7 @@ fn a_choice_of_earlyoom_may_still_come() {
     assert!(saw.ends_with("the time was up while hog still grew: 300.0 MiB of 600.0 MiB"), "{saw}");
 }
 
-/// A hog that ended by itself, or a run that its balloons ended, was seen to the end.
+/// A hog that exited on its own, or a run that its balloons ended, was seen to the end.
 #[test]
 fn a_run_that_its_balloons_ended_was_not_cut_off() {
     let mut run = alive_at_the_end(COUNTS, |at| grows(at, 100, at, 0));

@@ -77,8 +77,8 @@ fn damage_is_a_warning_of_its_case() {
     let dir = saved();
     append(dir.path(), "samples.jsonl", "[3,5]\n");
     let record = Record::load(dir.path()).expect("what is whole of it");
-    let words = "samples.jsonl:4: 1 values where the header names 2 columns; nothing is known of what was recorded \
-                 from here on";
+    let words =
+        "samples.jsonl:4: 1 values where the header names 2 columns; what was recorded from here on is lost";
     assert_eq!(record.damage, [words]);
     let case = harness::report::case(&record, &harness::judge::judge(&record), dir.path());
     assert!(case.warnings.iter().any(|warning| warning == words), "{:?}", case.warnings);

@@ -65,7 +65,7 @@ fn with_the_kernel_log_lost_the_kill_is_attributed_by_the_others_and_the_loss_is
         judged.judgement
     );
     assert!(
-        judged.warnings.iter().any(|words| words.contains("kernel log were lost")),
+        judged.warnings.iter().any(|words| words.contains("kernel log records were lost")),
         "{:?}",
         judged.warnings
     );
@@ -95,7 +95,7 @@ fn a_hog_that_never_reached_its_cap_proves_nothing() {
     assert_eq!(judged.finding("reached").verdict, Verdict::Fail);
     assert_eq!((code, judged.judgement.verdict), (ExitCode::Inconclusive, Verdict::Inconclusive));
     let reason = judged.judgement.reason.as_deref().unwrap_or_default();
-    assert!(reason.contains("did not arrive") && reason.contains("MiB"), "{reason}");
+    assert!(reason.contains("was not reached") && reason.contains("MiB"), "{reason}");
 }
 
 #[test]

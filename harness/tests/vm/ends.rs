@@ -16,7 +16,7 @@ use crate::machine::{Machine, RECORD, RUNNING, Run};
 const ALL_GONE: Duration = Duration::from_secs(6 + 2 + 1);
 
 /// What `bulkhead recover` says of a clean machine.
-const NOTHING: &str = "nothing of bulkhead is left: no unit, no process, no journal";
+const NOTHING: &str = "nothing is left of bulkhead: no unit, no process, no undo journal";
 
 /// Kills the harness with SIGKILL at the first moment of a part of the run.
 fn kill_at(machine: &Machine, mark: Mark) {
@@ -74,7 +74,7 @@ fn recovery_leaves_a_run_alone_that_is_under_way() {
     run.reaches(Mark::Hold);
     let (code, words) = machine.bulkhead(&["recover"]);
     assert_eq!(code, ExitCode::Guarded, "{words}");
-    assert!(words.contains("is under way and was not touched") && !words.contains("left:"), "{words}");
+    assert!(words.contains("is still running and was left alone") && !words.contains("left:"), "{words}");
     let (code, judged) = run.end();
     assert_eq!(
         (code, judged.judgement.verdict),

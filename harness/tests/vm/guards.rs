@@ -54,7 +54,8 @@ fn what_could_hurt_is_refused_with_the_numbers(#[case] change: &str, #[case] wan
     assert_eq!((code, judged.judgement.verdict), (ExitCode::Guarded, Verdict::Aborted), "{words}");
     let reason = judged.judgement.reason.as_deref().unwrap_or_default();
     let plan = judged.record.head.plan.as_ref().expect("a plan");
-    let takes = format!("may take {} MiB", plan.most_memory().expect("a cap of the harness's own") >> 20);
+    let takes =
+        format!("can use up to {} MiB", plan.most_memory().expect("a cap of the harness's own") >> 20);
     for part in wanted {
         assert!(reason.contains(part), "{part} is not in: {reason}");
     }

@@ -74,12 +74,12 @@ fn a_second_run_is_refused_and_a_recovery_leaves_the_first_alone() {
     let (code, words) =
         machine.bulkhead(&["run", "--on", "host", "--store", "/run/second", "--twins", "none", file]);
     assert_eq!(code, ExitCode::Guarded, "{words}");
-    let told = format!("(pid {}) is under way on this machine", run.pid());
+    let told = format!("(pid {}) is already using this machine", run.pid());
     let ended = machine.sh("grep refused /run/second/*/*/events.jsonl");
     assert!(ended.contains(&told), "{ended}");
     let (code, words) = machine.bulkhead(&["recover"]);
     assert_eq!(code, ExitCode::Guarded, "{words}");
-    assert!(words.contains("is under way and was not touched"), "{words}");
+    assert!(words.contains("is still running and was left alone"), "{words}");
     let (code, judged) = run.end();
     assert_eq!(code, ExitCode::Passed, "{:#?}", judged.judgement);
     judged.assert_clean();

@@ -45,13 +45,13 @@ impl Place {
         } else if is_stdout(&found) {
             return Ok(Self::Stdout);
         } else if kind.is_block_device() {
-            return Err(unfit("a block device, and what is on it would be lost"));
+            return Err(unfit("a block device, whose contents would be lost"));
         } else if kind.is_socket() {
             return Ok(Self::Socket { stream: UnixStream::connect(path).map_err(refused)? });
         } else if !kind.is_file() {
             return stream(path).map(|file| Self::Stream { file }).map_err(|error| {
                 if error.raw_os_error() == Some(Errno::ENXIO as i32) {
-                    unfit("a FIFO that nobody reads; start its reader first")
+                    unfit("a FIFO without a reader; start the reader first")
                 } else {
                     refused(error)
                 }

@@ -139,7 +139,7 @@ fn a_device_is_written_into_and_stays() {
 fn a_fifo_is_written_into_where_somebody_reads_and_refused_where_nobody_does() {
     let (_directory, path) = scene();
     mkfifo(&path, Mode::S_IRWXU).unwrap();
-    insta::assert_snapshot!(refused(&path), @"report PATH cannot be written: it is a FIFO that nobody reads; start its reader first");
+    insta::assert_snapshot!(refused(&path), @"report PATH cannot be written: it is a FIFO without a reader; start the reader first");
     let from = path.clone();
     let reader = thread::spawn(move || fs::read_to_string(from).unwrap());
     let mut sinks = loop {

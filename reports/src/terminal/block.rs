@@ -75,7 +75,7 @@ fn findings(page: &mut Page, case: &Case) {
         page.blank();
     }
     if !red.is_empty() {
-        page.beside(2, "✓", Ink::Good, &format!("red as they must be: {red}"), Ink::Normal);
+        page.beside(2, "✓", Ink::Good, &format!("red as required: {red}"), Ink::Normal);
     }
     if !held.is_empty() {
         page.beside(2, "✓", Ink::Good, &format!("held: {held}"), Ink::Normal);

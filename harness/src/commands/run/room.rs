@@ -25,7 +25,7 @@ pub(super) struct Place<'a>(&'a Room);
 /// There is no room for a machine, not even for one.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a guest may take {} MiB, and MemAvailable of this machine is {} MiB: free some memory",
+    "a guest can use up to {} MiB, and MemAvailable of this machine is {} MiB: free some memory",
     MACHINE_BYTES >> 20,
     available >> 20
 )]
@@ -52,7 +52,7 @@ impl Room {
             return (wanted, None);
         }
         let words = format!(
-            "{room} instead of {wanted} machines side by side: each may take {} MiB, and MemAvailable of this machine is \
+            "{room} VMs in parallel instead of {wanted}: each can use up to {} MiB, and MemAvailable of this machine is \
              {} MiB",
             MACHINE_BYTES >> 20,
             available >> 20
@@ -187,7 +187,7 @@ mod tests {
     ) {
         let (got, words) = Proc::with(machines, &[]).room().jobs(wanted);
         assert_eq!((got, words.is_some()), (jobs, jobs < wanted), "{words:?}");
-        assert!(words.is_none_or(|words| words.starts_with(&format!("{jobs} instead of {wanted} machines"))));
+        assert!(words.is_none_or(|words| words.starts_with(&format!("{jobs} VMs in parallel instead of {wanted}"))));
     }
 
     /// What the running ones have taken is gone from MemAvailable; what they may still take is not.
@@ -208,7 +208,7 @@ mod tests {
         let proc = Proc::with(0.5, &[]);
         let error = proc.room().take().expect_err("refused").to_string();
         let words =
-            format!("a guest may take {} MiB, and MemAvailable of this machine is", MACHINE_BYTES >> 20);
+            format!("a guest can use up to {} MiB, and MemAvailable of this machine is", MACHINE_BYTES >> 20);
         assert!(error.starts_with(&words), "{error}");
     }
 

@@ -92,7 +92,7 @@ fn no_machine(case: &Case, guest: Guest, dir: &Path, why: &str) -> Judged {
     let name = guest.to_string();
     let place = dir.join(case.id(Some(&name)).dir_name());
     let head = case.head(Some(GuestFacts { name, accelerator: String::new(), waited_percent: None }));
-    let what = format!("trouble of the VM, not of the scenario: {why}");
+    let what = format!("the VM failed, not the scenario: {why}");
     let written =
         write_end(&place, &head, EndReason::MachineLost { what: what.clone(), console: String::new() });
     let mut judged = Judged::read_or(&place, head, &what);
@@ -111,33 +111,33 @@ fn prepare(guest: Guest, display: &Display, trouble: &Trouble) -> anyhow::Result
     let name = guest.to_string();
     let lab = Lab::prepare(guest, &|event| match event {
         Event::Waiting { entry } => {
-            display.doing(&name, &format!("waits for another run that builds {entry}"));
+            display.doing(&name, &format!("waiting for another run to build {entry}"));
         }
         Event::ImageBuild { step, line, .. } => display.doing(&name, &format!("image: {step} {line}")),
         Event::ImageReady { cached: false, took, .. } => {
             display.done(&name, &format!("image built in {:.1} s", took.as_secs_f64()));
         }
-        Event::InstallStart { name: what, .. } => display.doing(&name, &format!("installs {what}")),
-        Event::Install { line } => display.doing(&name, &format!("installs: {line}")),
-        Event::BootStart { .. } => display.doing(&name, "boots"),
-        Event::Boot { line } => display.doing(&name, &format!("boots: {line}")),
+        Event::InstallStart { name: what, .. } => display.doing(&name, &format!("installing {what}")),
+        Event::Install { line } => display.doing(&name, &format!("installing: {line}")),
+        Event::BootStart { .. } => display.doing(&name, "booting"),
+        Event::Boot { line } => display.doing(&name, &format!("booting: {line}")),
         Event::BootEnd { took } => {
-            display.doing(&name, &format!("answers after {:.1} s, settles", took.as_secs_f64()));
+            display.doing(&name, &format!("answered after {:.1} s, settling", took.as_secs_f64()));
         }
         Event::BootRetry { why } => {
-            let words = format!("{name}: trouble of the VM, not of a scenario; boot tried again: {why}");
+            let words = format!("{name}: the VM failed, not a scenario; retrying the boot: {why}");
             display.done(&name, &words);
             note(trouble, words);
         }
         Event::TemplateReady { cached: false, took, .. } => {
-            display.done(&name, &format!("machine ready to clone after {:.1} s", took.as_secs_f64()));
+            display.done(&name, &format!("ready to clone after {:.1} s", took.as_secs_f64()));
         }
         Event::Probe { .. }
         | Event::Settled { .. }
         | Event::ImageReady { .. }
         | Event::TemplateReady { .. } => {}
     });
-    lab.with_context(|| format!("the {guest} machine could not be made ready"))
+    lab.with_context(|| format!("the {guest} guest could not be prepared"))
 }
 
 /// The machines of one guest, and where the records of what runs in them go.
@@ -161,7 +161,7 @@ impl Machines<'_> {
                         done = self.run(case);
                     }
                     // What there is counts.
-                    Err(error) => done.trouble(format!("could not be run again, alone: {error:#}")),
+                    Err(error) => done.trouble(format!("could not be rerun alone: {error:#}")),
                 }
             }
             outcome.runs.push(done);
@@ -200,7 +200,7 @@ impl Machines<'_> {
     fn run(&self, case: &Case) -> Judged {
         let id = self.id(case);
         let place = self.dir.join(id.dir_name());
-        self.display.doing(&id.name(), "clones a machine");
+        self.display.doing(&id.name(), "cloning the VM");
         let run = || self.in_a_clone(case, &place, &id).map_err(|error| chain(&error));
         let ran = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err("the harness panicked".into()));
         let why = ran.err().unwrap_or_default();
@@ -217,7 +217,7 @@ impl Machines<'_> {
         let mut on = |news: News<'_>| match news {
             News::Progress(progress) => self.display.case(&id.name(), progress),
             News::Ready => {
-                self.display.doing(&id.name(), "set up, waits for processors");
+                self.display.doing(&id.name(), "set up, waiting for CPUs");
                 turn.get_or_insert_with(|| self.turns.take());
             }
             News::Phase(mark) if mark > Mark::Climb => turn = None,
@@ -238,7 +238,7 @@ impl Machines<'_> {
         let (first, kept) =
             (self.dir.join(id.dir_name()), self.dir.join(format!("{}@beside-others", id.dir_name())));
         let why = format!(
-            "run again, alone; beside others its VM waited for processors for {waited} % of the run, and it was {}",
+            "rerun alone: in parallel with others its VM waited for host CPUs for {waited} % of the run, and it was {}",
             done.case.verdict
         );
         fs::rename(&first, &kept)

@@ -15,17 +15,23 @@ pub(in crate::metric) const METRICS: &[MetricInfo] = &[
         Bytes,
         Gauge,
         |page| page.touched,
-        "Bytes the actor holds by its own account. The page outlives the process, so this is still \
+        "Bytes the actor holds, as it reports in its status page. The page outlives the process, so this is still \
          readable after a kill.",
     ),
-    cell("steps", Count, Counter, |page| page.steps, "Steps of allocation the actor finished: its progress."),
+    cell(
+        "steps",
+        Count,
+        Counter,
+        |page| page.steps,
+        "Allocation steps the actor has completed: its progress.",
+    ),
     judged(
         "gap.p99",
         Actor,
         Duration,
         Statistic,
         Gaps,
-        "How late 99 of 100 wake-ups (or steps, for a balloon) came at most, over the phase that \
+        "The 99th percentile of how late wake-ups came (of how long steps took, for a balloon) over the phase that \
          `during` names. From a histogram with logarithmic buckets, so it is the upper bound of a \
          bucket. On emulated machines compare it with the actor's own baseline, never with a fixed \
          time.",
@@ -51,14 +57,14 @@ pub(in crate::metric) const METRICS: &[MetricInfo] = &[
         Count,
         Counter,
         |page| page.minor_faults,
-        "Page faults of the actor that needed no disk.",
+        "Minor page faults of the actor: no disk access.",
     ),
     cell(
         "major_faults",
         Count,
         Counter,
         |page| page.major_faults,
-        "Page faults of the actor that had to read from disk or swap, its own code included.",
+        "Major page faults of the actor, which read from disk or swap; its own code counts.",
     ),
     cell(
         "step.max",
@@ -74,9 +80,8 @@ pub(in crate::metric) const METRICS: &[MetricInfo] = &[
         Gauge,
         Answers,
         "How long the Nth probe of `[protect] answer` (counted from 1) waited for its answer. A probe \
-         that gave up counts with the time that it waited, a refused one as longer than anything. The \
-         first answer of a run is left out: it pays for what nobody had asked for since the machine \
-         booted.",
+            that timed out counts with the time it waited, a refused one as longer than any other. The first answer \
+            of a run is left out: it pays for cold caches.",
     ),
 ];
 

@@ -66,7 +66,7 @@ pub(in crate::metric) const METRICS: &[MetricInfo] = &[
         Key("oom"),
         "Times the limit was hit and reclaim failed. It is charged to the cgroup whose limit was hit, \
          not to the victim, and may exceed the kills: concurrent allocators, victims already exiting, \
-         or nobody who may be killed. Counts this cgroup and everything below it.",
+         or no process that may be killed. Counts this cgroup and everything below it.",
     ),
     row(
         "memory.events.oom_kill",
@@ -126,7 +126,7 @@ pub(in crate::metric) const METRICS: &[MetricInfo] = &[
         Key("oom"),
         "Times the limit was hit and reclaim failed. It is charged to the cgroup whose limit was hit, \
          not to the victim, and may exceed the kills: concurrent allocators, victims already exiting, \
-         or nobody who may be killed. Counts this cgroup's own limit only: above 0 here, the limit \
+         or no process that may be killed. Counts this cgroup's own limit only: above 0 here, the limit \
          that was hit is this one.",
     ),
     row(
@@ -193,7 +193,7 @@ pub(in crate::metric) const METRICS: &[MetricInfo] = &[
         Counter,
         "memory.stat",
         Key("pgscan"),
-        "Pages looked at by reclaim. systemd-oomd only acts on pressure while this grows. The two LRU \
+        "Pages scanned by reclaim. systemd-oomd only acts on pressure while this grows. The two LRU \
          implementations count differently (isolated or scanned pages), so compare with zero, not \
          with a number. Counts the whole subtree.",
     ),
@@ -203,7 +203,7 @@ pub(in crate::metric) const METRICS: &[MetricInfo] = &[
         Counter,
         "memory.stat",
         Key("pgsteal"),
-        "Pages that reclaim got back. Counts the whole subtree.",
+        "Pages freed by reclaim. Counts the whole subtree.",
     ),
     row(
         "memory.stat.pgfault",
@@ -219,7 +219,7 @@ pub(in crate::metric) const METRICS: &[MetricInfo] = &[
         Counter,
         "memory.stat",
         Key("pgmajfault"),
-        "Page faults that had to read from disk or swap. Counts the whole subtree.",
+        "Page faults that had to read from disk or swap (major faults). Counts the whole subtree.",
     ),
     row(
         "memory.stat.workingset_refault_anon",
@@ -227,7 +227,7 @@ pub(in crate::metric) const METRICS: &[MetricInfo] = &[
         Counter,
         "memory.stat",
         Key("workingset_refault_anon"),
-        "Anonymous pages that came back from swap soon after being evicted. Counts the whole subtree.",
+        "Anonymous pages refaulted: swapped in again soon after they were evicted. Counts the whole subtree.",
     ),
     row(
         "memory.stat.workingset_refault_file",
@@ -235,7 +235,7 @@ pub(in crate::metric) const METRICS: &[MetricInfo] = &[
         Counter,
         "memory.stat",
         Key("workingset_refault_file"),
-        "File pages that had to be read again soon after being evicted: the sign of thrashing. Counts \
+        "File pages refaulted: read again soon after they were evicted, the sign of thrashing. Counts \
          the whole subtree.",
     ),
     row(
@@ -265,7 +265,7 @@ pub(in crate::metric) const METRICS: &[MetricInfo] = &[
         Gauge,
         "memory.swap.current",
         Number,
-        "Swap charged to the cgroup now. Lowering MemorySwapMax pulls nothing back. Missing on \
+        "Swap charged to the cgroup now. Lowering MemorySwapMax swaps nothing back in. Missing on \
          kernels without swap support; always 0 on a machine without swap, which proves nothing.",
     ),
     row(
@@ -285,7 +285,7 @@ pub(in crate::metric) const METRICS: &[MetricInfo] = &[
         "memory.swap.events",
         Key("high"),
         "Times swap use passed memory.swap.high. With MemorySwapMax=0 the kernel does not even try, \
-         so all three stay 0: this is no count of swap prevented.",
+         so all three stay 0: this does not count swap prevented.",
     ),
     row(
         "memory.swap.events.max",
@@ -294,7 +294,7 @@ pub(in crate::metric) const METRICS: &[MetricInfo] = &[
         "memory.swap.events",
         Key("max"),
         "Times the cgroup wanted more swap than MemorySwapMax allows. With MemorySwapMax=0 the kernel \
-         does not even try, so all three stay 0: this is no count of swap prevented.",
+         does not even try, so all three stay 0: this does not count swap prevented.",
     ),
     row(
         "memory.swap.events.fail",
@@ -303,8 +303,7 @@ pub(in crate::metric) const METRICS: &[MetricInfo] = &[
         "memory.swap.events",
         Key("fail"),
         "Times swapping out failed, because of the limit or because the machine had no room. With \
-         MemorySwapMax=0 the kernel does not even try, so all three stay 0: this is no count of swap \
-         prevented.",
+         MemorySwapMax=0 the kernel does not even try, so all three stay 0: this does not count swap prevented.",
     ),
     row(
         "cpu.usage",

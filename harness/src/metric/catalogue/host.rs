@@ -13,8 +13,7 @@ pub(in crate::metric) const METRICS: &[MetricInfo] = &[
         Gauge,
         "/proc/meminfo",
         Kib("MemAvailable"),
-        "Memory the kernel thinks could be had without swapping: an estimate, recomputed at each \
-         read.",
+        "The kernel's estimate of the memory available without swapping, recomputed at each read.",
     ),
     row(
         "memory.free",
@@ -22,7 +21,7 @@ pub(in crate::metric) const METRICS: &[MetricInfo] = &[
         Gauge,
         "/proc/meminfo",
         Kib("MemFree"),
-        "Memory nobody uses, page cache not counted. Low values are normal.",
+        "Unused memory; page cache counts as used. Low values are normal.",
     ),
     row(
         "memory.total",
@@ -30,7 +29,7 @@ pub(in crate::metric) const METRICS: &[MetricInfo] = &[
         Gauge,
         "/proc/meminfo",
         Kib("MemTotal"),
-        "Memory of the machine without what the kernel reserved at boot.",
+        "Memory of the machine, less what the kernel reserved at boot.",
     ),
     row(
         "swap.used",
@@ -47,7 +46,7 @@ pub(in crate::metric) const METRICS: &[MetricInfo] = &[
         Counter,
         "/proc/vmstat",
         Pages("pswpout", "zswpout"),
-        "Memory written to swap since boot, whoever it belonged to. Stores into zswap never reach \
+        "Memory written to swap since boot, whichever process it belonged to. Stores into zswap never reach \
          pswpout and are added; writes to zram are in pswpout. Attribute it only on a machine that is \
          otherwise quiet.",
     ),
@@ -125,7 +124,7 @@ pub(in crate::metric) const METRICS: &[MetricInfo] = &[
         Gauge,
         "/proc/stat",
         Key("procs_blocked"),
-        "Tasks that wait for a disk at this moment (D state). A pile-up is the sign of swap \
+        "Tasks that are waiting for a disk right now (D state). A pile-up is the sign of swap \
          thrashing. Tasks asleep above MemoryHigh are in D state too, but are not counted here, as \
          they do not wait for a disk.",
     ),

@@ -12,8 +12,8 @@ use std::io;
 pub enum Refused {
     /// The name is somebody else's.
     #[error(
-        "{unit} exists already ({state}) and is not this run's, so it was not touched: see `systemctl status {unit}`, \
-         and stop it, reset it or remove its file if nobody needs it, or give the cgroup another name"
+        "{unit} already exists ({state}) and does not belong to this run, so it was left alone: see `systemctl status \
+         {unit}`, and stop it, reset it or remove its file if it is not needed, or rename the cgroup"
     )]
     Taken {
         /// The unit.
@@ -22,7 +22,7 @@ pub enum Refused {
         state: String,
     },
     /// Whether the name is free cannot be told.
-    #[error("it could not be told whether {unit} is there already")]
+    #[error("cannot tell whether {unit} already exists")]
     Unknown {
         /// The unit.
         unit: String,
@@ -31,7 +31,7 @@ pub enum Refused {
         source: systemd::Error,
     },
     /// What is not written down must not be done.
-    #[error("the undo journal could not be written")]
+    #[error("cannot write the undo journal")]
     Journal(#[from] io::Error),
 }
 

@@ -65,5 +65,5 @@ fn spawn(actor: &PlannedActor, site: &Site<'_>) -> Result<Process, SetupError> {
 }
 
 fn not_held(pid: u32, actor: &PlannedActor) -> impl FnOnce(std::io::Error) -> SetupError {
-    io_error(format!("the process {pid} of {} cannot be held", actor.id))
+    io_error(format!("cannot get a pidfd of process {pid} of {}", actor.id))
 }

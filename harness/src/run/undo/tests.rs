@@ -103,7 +103,7 @@ fn a_name_that_became_somebody_elses_is_left_alone(#[case] name: &str, #[case] i
     let again = Undo::resume(&state.path().join(RUN)).expect("resumed");
     let left = again.unwind(&systemd, Some(state.path()));
     assert_eq!(left.len(), in_the_way, "{left:?}");
-    assert!(left.iter().all(|left| left.ends_with("is not this run's: left alone")), "{left:?}");
+    assert!(left.iter().all(|left| left.ends_with("does not belong to this run: left alone")), "{left:?}");
     assert_eq!(ended(&systemd), Vec::<String>::new());
     assert_eq!(systemd.unit(name).expect("known"), somebodys(name));
 }
@@ -116,7 +116,7 @@ fn a_journal_without_an_origin_stops_no_unit() {
     fs::write(dir.join(JOURNAL), format!("{{\"stop-unit\":\"{SCOPE}\"}}\n")).expect("written");
     systemd.start_scope(SCOPE, "system.slice", &[7], &[]).expect("started");
     let left = Undo::resume(&dir).expect("resumed").unwind(&systemd, Some(state.path()));
-    assert_eq!(left, [format!("{SCOPE} (active) is not this run's: left alone")]);
+    assert_eq!(left, [format!("{SCOPE} (active) does not belong to this run: left alone")]);
     assert_eq!(ended(&systemd), Vec::<String>::new());
 }
 
@@ -179,7 +179,10 @@ fn a_unit_that_exists_is_refused_before_anything_is_written_down(#[case] there: 
     systemd.put(there.clone());
     let mut undo = Undo::begin(state.path(), RUN).expect("begun");
     let error = make(&mut undo, SLICE, SLICE, Inside::Nobody, &systemd).expect_err("refused").to_string();
-    assert!(error.starts_with(&format!("{SLICE} exists already ({words}) and is not this run's")), "{error}");
+    assert!(
+        error.starts_with(&format!("{SLICE} already exists ({words}) and does not belong to this run")),
+        "{error}"
+    );
     assert_eq!(undo.steps, []);
     assert_eq!(undo.unwind(&systemd, Some(state.path())), Vec::<String>::new());
     assert_eq!(systemd.calls(), []);

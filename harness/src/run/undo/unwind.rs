@@ -30,13 +30,13 @@ impl Undo {
             Step::StopUnit(unit) => match stop_unit(unit, &|unit| self.origin.made(unit), systemd)? {
                 // A name that is anybody's, such as `workspace-agents.slice`, is in nobody's way.
                 Stopped::NotOurs(state) if run_of(unit) == Some(self.origin.run()) => {
-                    Err(format!("{unit} ({state}) is not this run's: left alone"))
+                    Err(format!("{unit} ({state}) does not belong to this run: left alone"))
                 }
                 Stopped::NotOurs(_) | Stopped::Gone => Ok(()),
             },
             Step::StopIfEmpty(slice) => match cgroups {
                 Some(cgroups) => stop_if_empty(slice, systemd, cgroups).map(drop),
-                None => Err(format!("{slice} stays until no other run is under way")),
+                None => Err(format!("{slice} stays while another run is active")),
             },
             Step::RemoveTree(path) => match fs::remove_dir_all(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -29,7 +29,7 @@ pub(super) const KILL_ORDER: Family = Family {
     purpose: "these actors are killed, in this order",
     read: |family, table| family.ask(table).map(Claim::KillOrder),
     about: "Each of these actors was killed, whoever did it, and in this order. A killed actor that is not \
-        listed does not matter; one that lives or exited by itself is `fail`. Kills whose order the \
+        listed does not matter; one that lives or exited on its own is `fail`. Kills whose order the \
         witnesses cannot tell make it inconclusive.",
     example: "kill-order = [\"cheap\", \"dear\"]",
 };

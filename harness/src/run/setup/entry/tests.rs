@@ -224,7 +224,7 @@ fn a_unit_that_is_somebody_elses_takes_no_actor(#[case] id: &str) {
     bench.systemd.put(theirs.clone());
     let (refused, undo) = bench.on_site(|site| bench.enter_all(site).map(drop));
     let error = refused.expect_err("refused").to_string();
-    assert!(error.starts_with(&format!("{name} exists already (active)")), "{error}");
+    assert!(error.starts_with(&format!("{name} already exists (active)")), "{error}");
     assert!(!undo.knows(&Step::StopUnit(name.clone())));
     undo.unwind(&bench.systemd, Some(&bench.paths().cgroups));
     assert_eq!(bench.systemd.unit(&name).expect("known"), theirs);
@@ -245,7 +245,7 @@ fn a_service_whose_main_process_is_gone_at_once_fails_the_set_up() {
     bench.main.wait().expect("reaped");
     let (refused, undo) = bench.on_site(|site| bench.enter_all(site).map(drop));
     let (error, pid) = (refused.expect_err("gone").to_string(), bench.main.id());
-    assert_eq!(error, format!("the process {pid} of main cannot be held"));
+    assert_eq!(error, format!("cannot get a pidfd of process {pid} of main"));
     assert!(undo.knows(&Step::StopUnit(bench.planned("main").unit.to_string())));
 }
 
@@ -270,11 +270,13 @@ fn an_actor_is_recorded_where_it_was_seen_and_nowhere_else(#[case] id: &str) {
         bench.is_seen(actor, "/elsewhere.slice/x.scope", 0);
         let error = site.verify(actor).expect_err("elsewhere").to_string();
         let expected = format!(
-            "{id} is in /elsewhere.slice/x.scope with oom_score_adj 0, planned is a cgroup below {above} with 0"
+            "{id} is in /elsewhere.slice/x.scope with oom_score_adj 0, expected a cgroup below {above} with 0"
         );
         assert_eq!(error, expected);
         bench.is_seen(actor, exactly.as_str(), 7);
-        assert!(site.verify(actor).expect_err("another oom_score_adj").to_string().contains("oom_score_adj 7"));
+        assert!(
+            site.verify(actor).expect_err("another oom_score_adj").to_string().contains("oom_score_adj 7")
+        );
         bench.is_seen(actor, exactly.as_str(), 0);
         site.verify(actor).expect("in its place")
     });
