@@ -123,7 +123,7 @@ fn end_reason(record: &Record) -> Option<&EndReason> {
 
 fn unfinished(record: &Record) -> String {
     if record.head.plan.is_none() {
-        return "the run has no plan: it never got as far as a machine".into();
+        return "the run has no plan: it ended before a machine was ready".into();
     }
     "the record has no end: the harness was killed or is still running".into()
 }
@@ -136,7 +136,7 @@ fn early_end(end: &EndReason) -> Option<(Verdict, String)> {
         EndReason::Refused { reason } => Some((Verdict::Aborted, format!("refused: {reason}"))),
         EndReason::Aborted { reason } => Some((Verdict::Aborted, reason.clone())),
         EndReason::SetupFailed { reason } => {
-            Some((Verdict::Inconclusive, format!("the set-up did not come up as planned: {reason}")))
+            Some((Verdict::Inconclusive, format!("set-up failed: {reason}")))
         }
         EndReason::Interrupted { signal } => {
             Some((Verdict::Inconclusive, format!("interrupted by signal {signal}")))
@@ -158,7 +158,7 @@ fn closed_gate(findings: &[Finding]) -> Option<String> {
         .filter(|finding| GATES.contains(&finding.id.as_str()))
         .find(|finding| finding.verdict != Verdict::Pass)?;
     Some(if gate.id == REACHED {
-        format!("the stress did not arrive: {}, wanted {}", gate.observed, gate.expected)
+        format!("the stress was not reached: {}, expected {}", gate.observed, gate.expected)
     } else {
         format!("{}: {}", gate.id, gate.observed)
     })
@@ -188,7 +188,7 @@ fn strangers_doing(plan: &Plan, kills: &[Kill]) -> Option<String> {
     };
     let kill = kills.iter().find(|kill| kill.killer == Killer::Signal && !claimed(kill))?;
     let who = kill.actor.as_deref().unwrap_or(&kill.comm);
-    Some(format!("{who} was ended by a signal from outside: what is red is not the twin's doing"))
+    Some(format!("{who} was killed by an outside signal: the red is not the twin's doing"))
 }
 
 /// A twin passes when every finding it must turn red is red, for its own reason; green is a failure, unobserved is
@@ -219,7 +219,7 @@ fn twin_verdict(
     if !broken.is_empty() {
         return (
             Verdict::Fail,
-            Some(format!("turned red, but not for the reason it must: {}", broken.join(", "))),
+            Some(format!("turned red, but not for the expected reason: {}", broken.join(", "))),
         );
     }
     let not_red = must_fail.iter().filter(|id| verdict_of(id) != Verdict::Fail);

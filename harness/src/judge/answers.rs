@@ -59,7 +59,7 @@ pub(super) fn hole(view: &View<'_>, index: usize, all: &[Probe<'_>], phase: Phas
     let heard = asked.iter().filter(|probe| probe.is_heard()).count();
     if heard == 0 {
         let turned_away = asked.len();
-        return Some(format!("was never heard in {name} ({turned_away} probes were turned away)"));
+        return Some(format!("never answered in {name} ({turned_away} probes were turned away)"));
     }
     if heard * 2 < asked.len() {
         return Some(format!("{} of {} probes of {name} were turned away", asked.len() - heard, asked.len()));
@@ -75,7 +75,7 @@ pub(super) fn hole(view: &View<'_>, index: usize, all: &[Probe<'_>], phase: Phas
     }
     longest = longest.max(to.saturating_sub(quiet_since));
     (longest > every.saturating_add(LATE_US))
-        .then(|| format!("nobody asked for {:.1} s of {name}", longest as f64 / 1e6))
+        .then(|| format!("not probed for {:.1} s of {name}", longest as f64 / 1e6))
 }
 
 /// The largest (for an upper bound) or smallest latency of a probe, counted from 1, in a phase, µs. The first answer of all is left out:

@@ -137,7 +137,7 @@ fn wait_status(ended: &Ended<'_>) -> Testimony {
             };
             Testimony::knows(NAME, says, killers(|killer| killer == Killer::Signal || sends(killer)))
         }
-        ActorEnd::Unknown => Testimony::missing(NAME, "could not be learnt"),
+        ActorEnd::Unknown => Testimony::missing(NAME, "not known"),
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Finding> {
             .then(|| found(id, claim.into(), Verdict::Inconclusive, expected.into(), observed.join("; ")))
     };
     [
-        open(ACTORS, "every actor does its work", "no actor gives up or dies of itself", failed),
+        open(ACTORS, "every actor does its work", "no actor gives up or dies on its own", failed),
         open(
             UNCHANGED,
             "the machine and the limits under test stay what they were",
@@ -76,7 +76,7 @@ fn failed_by_itself(view: &View<'_>, actor: &PlannedActor) -> Option<String> {
         .find_map(|mark| view.status(&actor.id, mark)?.error.clone())
         .map(|words| format!(": {words}"))
         .unwrap_or_default();
-    (!claimed).then(|| format!("{} {how} by itself{said}", actor.id))
+    (!claimed).then(|| format!("{} {how} on its own{said}", actor.id))
 }
 
 /// What the scenario requires of the machine and is no longer, or was not read again.

@@ -31,7 +31,7 @@ impl View<'_> {
             let grows = lately > 0 && lately as f64 * 2.0 >= mean * LAST_US as f64;
             grows.then(|| {
                 let (last, total) = (units::bytes(last), units::bytes(total));
-                format!("the time was up while {} still grew: {last} of {total}", actor.id)
+                format!("time was up while {} was still growing: {last} of {total}", actor.id)
             })
         })
     }

@@ -43,7 +43,7 @@ impl<'a> View<'a> {
         if units.is_empty() {
             let host = self.record.head.host.as_ref();
             let asked = host.is_some_and(|host| host.killers.contains_key(&daemon.killer));
-            return (!asked).then(|| format!("whether {} runs could not be learnt", daemon.killer));
+            return (!asked).then(|| format!("whether {} is running is not known", daemon.killer));
         }
         // Read up to a mark of the harness's own: only then does silence say something.
         if self.find(|event| matches!(event, Event::DaemonLogRead { .. }).then_some(())).is_none() {
@@ -51,7 +51,7 @@ impl<'a> View<'a> {
         }
         let muted = self.find(|event| match event {
             Event::DaemonMuted { unit, why } if units.iter().any(|(of, _)| of == unit) => {
-                Some(format!("{unit} could not be heard: {why}"))
+                Some(format!("{unit} does not log reliably: {why}"))
             }
             _ => None,
         });

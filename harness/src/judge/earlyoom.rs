@@ -43,7 +43,7 @@ pub(super) fn judge(view: &View<'_>, id: &str, claim: &EarlyoomClaim) -> Finding
     if !claim.signals.is_empty() {
         expected += &format!(", with {}", names(&claim.signals, " and "));
     }
-    let finding = found(id, "earlyoom chooses whom it should".into(), verdict, expected, observed);
+    let finding = found(id, "earlyoom chooses the right victims".into(), verdict, expected, observed);
     Finding { numbers: left_at_the_threshold(&lines), ..finding }
 }
 
@@ -76,7 +76,7 @@ fn observe(
         return (Verdict::Inconclusive, why);
     }
     if choices.is_empty() {
-        let words = format!("chose nobody; its last words: {}", lines[lines.len() - 1]);
+        let words = format!("chose nobody; its last line: {}", lines[lines.len() - 1]);
         return not_yet(view, words);
     }
     let pids = |actors: &[Id]| -> Vec<u32> { actors.iter().filter_map(|actor| view.pid(actor)).collect() };

@@ -18,8 +18,8 @@ use crate::record::event::ActorEnd;
 pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, claim: &KillClaim) -> Finding {
     let expected = expected(claim);
     let sentence = match claim.by {
-        Killer::Exit => format!("{} leaves by itself", claim.victim),
-        by => format!("{} is ended by {by}", claim.victim),
+        Killer::Exit => format!("{} exits on its own", claim.victim),
+        by => format!("{} is killed by {by}", claim.victim),
     };
     let kill = kills.iter().find(|kill| kill.actor.as_deref() == Some(&claim.victim));
     let (verdict, observed) = match kill {
@@ -40,7 +40,7 @@ fn size_at_kill(claim: &KillClaim, at: AtClaim, peak: Option<u64>) -> Number {
 
 fn expected(claim: &KillClaim) -> String {
     let mut words = match claim.by {
-        Killer::Exit => format!("{} exits by itself with {}", claim.victim, claim.code.unwrap_or(0)),
+        Killer::Exit => format!("{} exits on its own with {}", claim.victim, claim.code.unwrap_or(0)),
         by => format!("{} killed by {by}", claim.victim),
     };
     if let Some(limit) = &claim.limit {
@@ -120,7 +120,7 @@ fn ended(view: &View<'_>, claim: &KillClaim, kill: &Kill) -> (Verdict, String) {
             return (Verdict::Fail, format!("{observed} with exit code {code}, not by signal {wanted}"));
         }
         (Some(_), Some((_, ActorEnd::Unknown)) | None) => {
-            return (Verdict::Inconclusive, format!("{observed}: which signal ended it could not be learnt"));
+            return (Verdict::Inconclusive, format!("{observed}: which signal ended it is not known"));
         }
         (Some(_), Some((_, ActorEnd::Signalled(_)))) | (None, _) => {}
     }

@@ -58,10 +58,10 @@ fn observe(view: &View<'_>, dumps: &[(u64, Dump)], claim: &OomdClaim, trigger: &
         Trigger::Swap => dump.swap.clone(),
     };
     if dumps.iter().any(|(_, dump)| dump.dry_run == Some(true)) {
-        return (Verdict::Fail, "it runs dry: it would kill nobody".into());
+        return (Verdict::Fail, "it is in dry-run mode and would kill nobody".into());
     }
     if dumps.iter().any(|(_, dump)| dump.dry_run.is_none()) {
-        return (Verdict::Inconclusive, "a dump of it does not say whether it is armed".into());
+        return (Verdict::Inconclusive, "its dump does not say whether it is armed".into());
     }
     // Every dump: watched at the start and forgotten later is not watched.
     if !dumps.iter().all(|(_, dump)| list(dump).iter().any(|path| path == claim.path.as_str())) {
@@ -73,10 +73,10 @@ fn observe(view: &View<'_>, dumps: &[(u64, Dump)], claim: &OomdClaim, trigger: &
     let asked = |is: &dyn Fn(u64) -> bool| dumps.iter().any(|(at, _)| is(*at));
     // One that failed is not one that agrees.
     if !asked(&|at| climb.is_some_and(|climb| at <= climb)) {
-        return (Verdict::Inconclusive, "it was not asked before the stress".into());
+        return (Verdict::Inconclusive, "it was not queried before the stress".into());
     }
     if !asked(&|at| settle.is_some_and(|settle| at >= settle)) {
-        return (Verdict::Inconclusive, "it was not asked again after the stress".into());
+        return (Verdict::Inconclusive, "it was not queried again after the stress".into());
     }
     (Verdict::Pass, format!("armed, watches it for {trigger}"))
 }
@@ -89,7 +89,7 @@ fn longest_rest(view: &View<'_>) -> Result<u64, String> {
     }
     let metric = CPU_USAGE.of(DAEMON.unit);
     if let Some(why) = hole(view, metric, BoundKind::MaxDelta, Phase::Stress) {
-        return Err(format!("whether it worked was not seen: {why}"));
+        return Err(format!("whether it was working is not known: {why}"));
     }
     let (from, to) = view.window(Phase::Stress).unwrap_or_default();
     let (mut worked, mut used, mut longest) = (from, None, 0);

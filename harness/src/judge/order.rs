@@ -39,7 +39,7 @@ pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, order: &[Id]) -> 
     let so_far = order.iter().map(Id::as_str).zip(&names).all(|(due, killed)| due == *killed);
     let mut observed = if names.is_empty() { "nobody was killed".into() } else { names.join(", then ") };
     let verdict = if !unseen.is_empty() {
-        observed += &format!("; not explained or not seen: {}", unseen.join(", "));
+        observed += &format!("; unexplained or not seen: {}", unseen.join(", "));
         Verdict::Inconclusive
     } else if names.iter().copied().eq(order.iter().map(Id::as_str)) {
         Verdict::Pass
@@ -50,7 +50,7 @@ pub(super) fn judge(view: &View<'_>, kills: &[Kill], id: &str, order: &[Id]) -> 
     } else {
         Verdict::Fail
     };
-    let finding = found(id, "the cheap ones die first".into(), verdict, order.join(", then "), observed);
+    let finding = found(id, "they are killed in this order".into(), verdict, order.join(", then "), observed);
     Finding { numbers: intervals(&killed, order), ..finding }
 }
 

@@ -45,13 +45,13 @@ fn unchanged(view: &View<'_>) -> Finding {
     let (verdict, observed) = if !changed.is_empty() {
         (Verdict::Fail, changed.join("; "))
     } else if !unseen.is_empty() {
-        (Verdict::Inconclusive, format!("not seen active before and asked after: {}", unseen.join(", ")))
+        (Verdict::Inconclusive, format!("not seen active before and queried after: {}", unseen.join(", ")))
     } else {
         (Verdict::Pass, format!("{} units unchanged", units.len()))
     };
     found(
         PROTECTED_UNCHANGED,
-        "everything protected is the same process as before".into(),
+        "protected units are the same processes as before".into(),
         verdict,
         format!("same InvocationID, MainPID and NRestarts: {}", units.join(", ")),
         observed,
@@ -100,7 +100,7 @@ fn answers(view: &View<'_>) -> Finding {
         verdict = verdict.worse(one);
         observed.push(format!("{} {words}", answer.target));
     }
-    let claim = "everything protected keeps answering".into();
+    let claim = "protected services keep answering".into();
     let finding = found(PROTECTED_ANSWERS, claim, verdict, expected.join("; "), observed.join("; "));
     Finding { numbers, ..finding }
 }
@@ -154,7 +154,7 @@ fn judge_probe(probes: &[Probe<'_>], within_us: u64) -> Heard {
         }
     }
     if answered == 0 {
-        let words = format!("was never heard ({penalised} probes were turned away)");
+        let words = format!("never answered ({penalised} probes were turned away)");
         return (Verdict::Inconclusive, words, None);
     }
     let mut words = format!("answered {answered} times, slowest {:.0} ms", worst as f64 / 1e3);

@@ -24,7 +24,7 @@ pub(super) fn judge(view: &View<'_>) -> Finding {
         reached.within_us as f64 / 1e6
     );
     let (verdict, observed, number) = observe(view);
-    let finding = found(REACHED, "the stress arrives".into(), verdict, wanted, observed);
+    let finding = found(REACHED, "the stress is reached".into(), verdict, wanted, observed);
     Finding { numbers: number.into_iter().collect(), ..finding }
 }
 

@@ -60,7 +60,7 @@ fn nobody_else(view: &View<'_>, kills: &[Kill], allowed: &[Id]) -> (Verdict, Str
         return (Verdict::Inconclusive, words);
     }
     if let Some(why) = killer::ALL.into_iter().find_map(|daemon| view.unheard(daemon)) {
-        return (Verdict::Inconclusive, format!("an OOM daemon may have killed unheard: {why}"));
+        return (Verdict::Inconclusive, format!("an OOM daemon may have killed unnoticed: {why}"));
     }
     let Some(counted) = view.grown(HOST_OOM_KILL) else {
         let words = "/proc/vmstat oom_kill was not read from before the stress to after it";
@@ -96,9 +96,9 @@ fn unexplained(view: &View<'_>, kills: &[Kill], allowed: &[Id]) -> Option<String
     for actor in view.plan.actors.iter().filter(|actor| !allowed.contains(&actor.id)) {
         let kill = kills.iter().find(|kill| kill.actor.as_deref() == Some(&actor.id));
         match kill.map(|kill| kill.killer) {
-            Some(Killer::Unknown) => words.push(format!("{} was ended by nobody knows whom", actor.id)),
+            Some(Killer::Unknown) => words.push(format!("{} was ended by an unknown killer", actor.id)),
             Some(Killer::Signal) if !claimed(&actor.id) => {
-                words.push(format!("{} was ended by a signal that nobody explains", actor.id));
+                words.push(format!("{} was ended by an unexplained signal", actor.id));
             }
             None if alive(view, &actor.id).is_none() => {
                 words.push(format!("{} was seen neither dead nor alive at the end", actor.id));

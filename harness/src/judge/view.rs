@@ -197,7 +197,7 @@ impl<'a> View<'a> {
             (Some(before), Some(after))
                 if before.invocation_id != after.invocation_id || before.main_pid != after.main_pid =>
             {
-                Some(format!("{unit} was started again in the stress"))
+                Some(format!("{unit} was restarted during the stress"))
             }
             (Some(_), Some(_)) => None,
             _ => Some(format!("{unit} was not seen before and after the stress")),
@@ -244,7 +244,7 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn starvation(&self) -> Option<String> {
         let waited = starved(self.record)?;
-        Some(format!("but for {waited} % of the run the VM waited for processors of its host"))
+        Some(format!("but the VM waited for host CPUs for {waited} % of the run"))
     }
 
     /// How complete the kernel log of the run is.

@@ -26,24 +26,24 @@ const EXITS_WITH_3: &str =
 const BY_SIGNAL: &str = "\n[[expect]]\nid = \"out\"\nkill = { victim = \"hog\", by = \"signal\" }\n";
 
 #[rstest]
-#[case::an_error(KILLED, ActorEnd::Exited(3), Some("hog exited with 3 by itself"))]
+#[case::an_error(KILLED, ActorEnd::Exited(3), Some("hog exited with 3 on its own"))]
 #[case::the_claimed_error(EXITS_WITH_3, ActorEnd::Exited(3), None)]
-#[case::another_error(EXITS_WITH_3, ActorEnd::Exited(4), Some("hog exited with 4 by itself"))]
+#[case::another_error(EXITS_WITH_3, ActorEnd::Exited(4), Some("hog exited with 4 on its own"))]
 #[case::a_crash_instead_of_an_error(
     EXITS_WITH_3,
     ActorEnd::Signalled(11),
-    Some("hog died of signal 11 by itself")
+    Some("hog died of signal 11 on its own")
 )]
-#[case::a_crash(KILLED, ActorEnd::Signalled(11), Some("hog died of signal 11 by itself"))]
+#[case::a_crash(KILLED, ActorEnd::Signalled(11), Some("hog died of signal 11 on its own"))]
 #[case::the_claimed_signal(BY_SIGNAL, ActorEnd::Signalled(11), None)]
-#[case::an_error_instead_of_a_signal(BY_SIGNAL, ActorEnd::Exited(3), Some("hog exited with 3 by itself"))]
+#[case::an_error_instead_of_a_signal(BY_SIGNAL, ActorEnd::Exited(3), Some("hog exited with 3 on its own"))]
 #[case::done(KILLED, ActorEnd::Exited(0), None)]
 #[case::killed(KILLED, ActorEnd::Signalled(9), None)]
 #[case::terminated(KILLED, ActorEnd::Signalled(15), None)]
 #[case::interrupted(KILLED, ActorEnd::Signalled(2), None)]
 #[case::hung_up(KILLED, ActorEnd::Signalled(1), None)]
 #[case::nobody_knows_how(KILLED, ActorEnd::Unknown, None)]
-#[case::without_processes_to_lose(KILLED, ActorEnd::Exited(6), Some("hog exited with 6 by itself"))]
+#[case::without_processes_to_lose(KILLED, ActorEnd::Exited(6), Some("hog exited with 6 on its own"))]
 fn an_actor_that_gives_up_or_crashes_says_nothing_unless_that_is_claimed(
     #[case] claim: &str,
     #[case] end: ActorEnd,
@@ -56,7 +56,7 @@ fn an_actor_that_gives_up_or_crashes_says_nothing_unless_that_is_claimed(
 
 #[rstest]
 #[case::some_of_them_were_killed(6, None)]
-#[case::an_error(3, Some("hog exited with 3 by itself"))]
+#[case::an_error(3, Some("hog exited with 3 on its own"))]
 fn an_actor_of_several_processes_may_lose_some(#[case] code: i32, #[case] words: Option<&str>) {
     let mut run = Run::claiming(KILLED);
     run.plan_mut().actors[0].processes = 4;
@@ -68,7 +68,7 @@ fn an_actor_of_several_processes_may_lose_some(#[case] code: i32, #[case] words:
 fn a_claim_about_one_actor_excuses_no_other() {
     let mut run = Run::claiming(EXITS_WITH_3);
     run.add(5_500_000, Event::ActorEnded { actor: "canary".into(), end: ActorEnd::Exited(3) });
-    assert_eq!(said(run, ACTORS).as_deref(), Some("canary exited with 3 by itself"));
+    assert_eq!(said(run, ACTORS).as_deref(), Some("canary exited with 3 on its own"));
 }
 
 /// A run whose scenario requires 256 MiB of swap, on a machine that had so much before and after.

@@ -109,7 +109,7 @@ fn a_choice_of_earlyoom_may_still_come() {
     let judgement = run.judged();
     assert_eq!(verdict_of(&judgement, "chooses"), Inconclusive);
     let saw = &finding(&judgement, "chooses").observed;
-    assert!(saw.ends_with("the time was up while hog still grew: 300.0 MiB of 600.0 MiB"), "{saw}");
+    assert!(saw.ends_with("time was up while hog was still growing: 300.0 MiB of 600.0 MiB"), "{saw}");
 }
 
 /// A hog that exited on its own, or a run that its balloons ended, was seen to the end.

@@ -252,7 +252,7 @@ fn only_the_earlyoom_that_is_meant_is_asked(#[case] own: bool, #[case] unit: &st
     &[chose("SIGTERM", 300), chose("SIGTERM", CANARY)], "2 of 2 choices wrong: SIGTERM to x (pid 216)"
 )]
 #[case::nobody(
-    &["mem avail: 300".to_owned(), "mem avail: 200".to_owned()], "chose nobody; its last words: mem avail: 200"
+    &["mem avail: 300".to_owned(), "mem avail: 200".to_owned()], "chose nobody; its last line: mem avail: 200"
 )]
 #[case::for_real(
     &[short("45.00", "SIGTERM", "50.00").to_vec(), vec![chose("SIGTERM", HOG)]].concat(),
@@ -376,13 +376,13 @@ fn changed(change: impl Fn(&mut UnitState)) -> Option<UnitState> {
     changed(|_| ()),
     changed(|oomd| oomd.invocation_id = Some("0".repeat(32))),
     Inconclusive,
-    "was started again in the stress"
+    "was restarted during the stress"
 )]
 #[case::it_is_another_process(
     changed(|_| ()),
     changed(|oomd| oomd.main_pid = Some(9)),
     Inconclusive,
-    "was started again in the stress"
+    "was restarted during the stress"
 )]
 #[case::it_is_gone(changed(|_| ()), None, Inconclusive, "was not seen before and after the stress")]
 fn an_oomd_is_armed_as_one_and_the_same_process(

@@ -120,7 +120,7 @@ fn stress_that_never_arrived_is_inconclusive_whatever_else_holds() {
     assert_eq!(verdict_of(&judgement, "killed"), Verdict::Fail);
     assert_eq!(verdict_of(&judgement, "protected-unchanged"), Verdict::Pass);
     assert_eq!(judgement.verdict, Verdict::Inconclusive);
-    assert!(judgement.reason.expect("a reason").starts_with("the stress did not arrive: 100.0 MiB at most"));
+    assert!(judgement.reason.expect("a reason").starts_with("the stress was not reached: 100.0 MiB at most"));
 }
 
 /// Released at 3 s, wanted within 10 s.
@@ -242,7 +242,7 @@ fn a_twin_whose_stress_did_not_arrive_proves_nothing() {
 #[case::it_is_red(
     Some("dead"),
     Verdict::Fail,
-    Some("turned red, but not for the reason it must: protected-unchanged")
+    Some("turned red, but not for the expected reason: protected-unchanged")
 )]
 #[case::it_was_not_seen(None, Verdict::Inconclusive, Some("could not be observed: protected-unchanged"))]
 fn a_twin_turns_red_for_its_own_reason(
@@ -271,9 +271,9 @@ fn a_twin_that_must_turn_nothing_red_proves_nothing() {
 
 /// By hand, that is: no word of the kernel, of a daemon, or of systemd explains the signal.
 #[rstest]
-#[case::the_hog(&["hog"], Killer::Memcg, Verdict::Inconclusive, "hog was ended by a signal from outside")]
+#[case::the_hog(&["hog"], Killer::Memcg, Verdict::Inconclusive, "hog was killed by an outside signal")]
 #[case::as_is_claimed(&["hog"], Killer::Signal, Verdict::Fail, "stayed green: killed")]
-#[case::another_besides(&["hog", "canary"], Killer::Signal, Verdict::Inconclusive, "canary was ended by a signal")]
+#[case::another_besides(&["hog", "canary"], Killer::Signal, Verdict::Inconclusive, "canary was killed by an outside signal")]
 fn a_twin_is_not_red_by_the_hand_of_somebody_else(
     #[case] ended: &[&str],
     #[case] claimed: Killer,

@@ -19,34 +19,34 @@ fn judged(run: Run) -> (Verdict, String, String) {
 }
 
 #[rstest]
-#[case::done("by = \"exit\"", 0, Pass, "hog exits by itself with 0", "hog ended by exit")]
-#[case::an_error("by = \"exit\"", 3, Fail, "hog exits by itself with 0", "hog ended by exit with code 3")]
+#[case::done("by = \"exit\"", 0, Pass, "hog exits on its own with 0", "hog ended by exit")]
+#[case::an_error("by = \"exit\"", 3, Fail, "hog exits on its own with 0", "hog ended by exit with code 3")]
 #[case::the_claimed_error(
     "by = \"exit\", code = 3",
     3,
     Pass,
-    "hog exits by itself with 3",
+    "hog exits on its own with 3",
     "hog ended by exit"
 )]
 #[case::another_error(
     "by = \"exit\", code = 3",
     4,
     Fail,
-    "hog exits by itself with 3",
+    "hog exits on its own with 3",
     "hog ended by exit with code 4"
 )]
 #[case::done_all_the_same(
     "by = \"exit\", code = 3",
     0,
     Fail,
-    "hog exits by itself with 3",
+    "hog exits on its own with 3",
     "hog ended by exit with code 0"
 )]
 #[case::the_code_of_lost_processes_without_any(
     "by = \"exit\", code = 6",
     6,
     Pass,
-    "hog exits by itself with 6",
+    "hog exits on its own with 6",
     "hog ended by exit"
 )]
 #[case::not_killed(
@@ -95,7 +95,7 @@ const WITH_SIGKILL: &str = "by = \"memcg\", limit = \"work\", signal = \"SIGKILL
     WITH_SIGKILL,
     ActorEnd::Unknown,
     Inconclusive,
-    ": which signal ended it could not be learnt"
+    ": which signal ended it is not known"
 )]
 #[case::nobody_asks_how(AT_WORK, ActorEnd::Unknown, Pass, "")]
 #[case::it_lost_a_process_and_left(
