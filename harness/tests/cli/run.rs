@@ -79,7 +79,9 @@ fn without_the_means_for_a_vm_it_is_an_error() {
 fn for_everybody() -> (tempfile::TempDir, std::path::PathBuf) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let program = dir.path().join("bulkhead");
-    std::fs::copy(env!("CARGO_BIN_EXE_bulkhead"), &program).expect("copied");
+    // By another process: what this one holds open to write, a fork of another test keeps busy.
+    let mut copy = std::process::Command::new("cp");
+    assert!(copy.arg(env!("CARGO_BIN_EXE_bulkhead")).arg(&program).status().expect("copied").success());
     for path in [dir.path(), &program] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("chmod");
     }
