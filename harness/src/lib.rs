@@ -31,4 +31,5 @@ pub mod requirement;
 pub mod run;
 pub mod scenario;
 pub mod systemd;
+pub mod unit_file;
 pub mod unit_name;
