@@ -9,6 +9,7 @@ mod caps;
 pub mod claim;
 mod daemons;
 mod error;
+mod name;
 mod place;
 mod print;
 mod resolve;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use claim::{BoundKind, Expectation, Unit};
 pub use daemons::{PlannedDaemon, Start};
 pub use error::PlanError;
+pub use name::CgroupName;
 pub use place::{Expected, Parent, Place};
 pub use print::print;
 pub use resolve::plan;
@@ -149,8 +151,8 @@ pub struct PlannedRequires {
 /// A unit that the run starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlannedUnit {
-    /// Declared name; `run` for the slice of the run.
-    pub name: String,
+    /// What it is called.
+    pub name: CgroupName,
     /// Unit name.
     pub unit: UnitName,
     /// What kind of unit.
@@ -221,7 +223,7 @@ pub struct PlannedActor {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watched {
     /// The name in metrics.
-    pub subject: String,
+    pub subject: CgroupName,
     /// Its path from the cgroup root.
     pub cgroup: CgroupPath,
 }

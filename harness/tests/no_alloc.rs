@@ -71,8 +71,10 @@ fn watch(dir: &Path) -> Watch {
             fs::write(cgroup.join(file), text).expect("write");
         }
     }
-    let watched = ["work", "run"]
-        .map(|name| Watched { subject: name.into(), cgroup: format!("/{name}").parse().expect("a path") });
+    let watched = ["work", "run"].map(|name| Watched {
+        subject: name.parse().expect("a name"),
+        cgroup: format!("/{name}").parse().expect("a path"),
+    });
     let page = Arc::new(Page::create(&dir.join("hog.status")).expect("a status page"));
     Watch::open(dir, Path::new("/"), &watched, &[("hog".into(), page)]).expect("opened")
 }

@@ -58,7 +58,7 @@ pub(crate) fn run() -> Result {
         }
         let watched: Vec<Watched> = paths
             .iter()
-            .map(|path| Watched { subject: path.name().to_owned(), cgroup: path.clone() })
+            .map(|path| Watched { subject: path.name().parse().expect("a name"), cgroup: path.clone() })
             .collect();
         let files: Vec<PathBuf> = paths.iter().map(below).collect();
         let (ours, naive) = measure(&watched, &files)?;

@@ -154,7 +154,7 @@ fn changed_limits(view: &View<'_>) -> Vec<String> {
             Some(format!("{file} of {cgroup} was {then} before the stress and {now} after it"))
         });
         // By name, or by the path of what it went down with.
-        let in_it = |unit: &PlannedUnit| unit.name == *cgroup || is_below(cgroup, unit.cgroup.as_str());
+        let in_it = |unit: &PlannedUnit| *unit.name == **cgroup || is_below(cgroup, unit.cgroup.as_str());
         let gone = || view.plan.cgroups.iter().any(|unit| in_it(unit) && is_gone(view, &unit.unit));
         match moved {
             Some(moved) => words.push(moved),

@@ -83,7 +83,7 @@ fn not_ended(view: &View<'_>, claim: &KillClaim) -> (Verdict, String) {
 fn cut_short(view: &View<'_>, claim: &KillClaim) -> Option<String> {
     let reached = claim.limit.as_deref().and_then(|limit| {
         let mut units = view.plan.cgroups.iter().chain([&view.plan.slice]);
-        let cap = units.find(|unit| unit.name == limit)?.cap()?;
+        let cap = units.find(|unit| *unit.name == *limit)?.cap()?;
         let (_, peak) = view.series(MEMORY_PEAK.of(limit), Phase::Stress).pop()?;
         Some(peak >= cap)
     });

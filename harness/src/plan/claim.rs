@@ -47,7 +47,7 @@ pub(super) struct Ground<'a> {
 impl<'a> Ground<'a> {
     /// A declared cgroup.
     fn cgroup(self, id: &Id) -> Option<&'a PlannedUnit> {
-        self.cgroups.iter().find(|unit| *id == *unit.name.as_str())
+        self.cgroups.iter().find(|unit| *id == *unit.name)
     }
 }
 

@@ -65,8 +65,9 @@ pub(super) fn at_work(scenario: &Scenario, host: &HostFacts) -> Result<Vec<Watch
     let working = killer::ALL.into_iter();
     let working = working.filter(|daemon| runs(daemon, host) && speaks_of_the_machines(scenario, daemon));
     let watched = |daemon: &Daemon| {
-        let cgroup = below(&named(SLICE.into())?, &named(daemon.unit.into())?)?;
-        Ok(Watched { subject: daemon.unit.into(), cgroup })
+        let unit = named(daemon.unit.into())?;
+        let cgroup = below(&named(SLICE.into())?, &unit)?;
+        Ok(Watched { subject: (&unit).into(), cgroup })
     };
     working.map(watched).collect()
 }

@@ -81,7 +81,7 @@ fn watched(
     for actor in actors {
         let held = watched.iter().any(|watched| watched.cgroup.contains(actor.cgroup.path()));
         if let (false, Ok(cgroup)) = (held, slice_path(&actor.slice)) {
-            watched.push(Watched { subject: actor.slice.to_string(), cgroup });
+            watched.push(Watched { subject: (&actor.slice).into(), cgroup });
         }
     }
     watched

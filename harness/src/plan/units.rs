@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::caps::Caps;
-use super::{PlanError, PlannedUnit};
+use super::{CgroupName, PlanError, PlannedUnit};
 use crate::cgroupfs::CgroupPath;
 use crate::notation::bytes::Bytes;
 use crate::notation::id::{Id, UnitName};
@@ -103,7 +103,7 @@ impl Units<'_> {
             cgroup.properties.iter().filter_map(|property| property.held(self.memory)).collect();
         limits.sort_unstable_by_key(|(file, _)| *file);
         Ok(PlannedUnit {
-            name: cgroup.id.to_string(),
+            name: (&cgroup.id).into(),
             unit,
             kind: cgroup.unit,
             slice,
@@ -134,7 +134,7 @@ impl Units<'_> {
 
     /// The slice around the run.
     pub(super) fn slice(&self) -> Result<PlannedUnit, PlanError> {
-        self.capped("run".into(), self.run_slice()?, named(PARENT.into())?, &Parent::Run)
+        self.capped(CgroupName::run(), self.run_slice()?, named(PARENT.into())?, &Parent::Run)
     }
 
     /// The slices that the harness puts between slices of the machine and what is declared in them, one for each.
@@ -144,7 +144,7 @@ impl Units<'_> {
             let Parent::Slice(slice) = &cgroup.parent else { continue };
             let unit = named(outer_slice(slice, self.run))?;
             if outer.iter().all(|known| known.unit != unit) {
-                outer.push(self.capped(format!("run@{slice}"), unit, slice.clone(), &cgroup.parent)?);
+                outer.push(self.capped(CgroupName::in_slice(slice), unit, slice.clone(), &cgroup.parent)?);
             }
         }
         Ok(outer)
@@ -153,7 +153,7 @@ impl Units<'_> {
     /// A slice with a cap of the harness's own around everything in it; without one in a destructive scenario.
     fn capped(
         &self,
-        name: String,
+        name: CgroupName,
         unit: UnitName,
         slice: UnitName,
         parent: &Parent,

@@ -87,7 +87,7 @@ impl Watch {
         let mut cgroups = Vec::new();
         for watch in watched {
             cgroups.push(match CgroupDir::open(cgroup_root, &watch.cgroup) {
-                Err(cgroupfs::Error::Gone { .. }) if is_a_daemons(watch) => None,
+                Err(cgroupfs::Error::Gone { .. }) if watch.subject.is_service() => None,
                 opened => Some(opened?),
             });
             columns.extend(named(&watch.subject, SubjectKind::Cgroup));
@@ -143,12 +143,6 @@ fn named(subject: &str, kind: SubjectKind) -> impl Iterator<Item = String> {
 fn position(columns: &[String], wanted: Column<'_>) -> Option<usize> {
     let wanted = wanted.to_string();
     columns.iter().position(|column| *column == wanted)
-}
-
-/// Whether a watched cgroup is that of a service of the machine, which may stop and be gone. Declared cgroups go by their
-/// names, and every other cgroup is a slice.
-fn is_a_daemons(watched: &Watched) -> bool {
-    watched.subject.ends_with(".service")
 }
 
 /// What the sampler did, for the record.
@@ -334,7 +328,10 @@ mod tests {
     fn only_a_daemon_of_the_machine_may_have_no_cgroup() {
         let root = tempfile::tempdir().expect("a temporary directory");
         let watch = |subject: &str, cgroup: &str| {
-            let watched = [Watched { subject: subject.into(), cgroup: cgroup.parse().expect("a path") }];
+            let watched = [Watched {
+                subject: subject.parse().expect("a name"),
+                cgroup: cgroup.parse().expect("a path"),
+            }];
             Watch::open(root.path(), Path::new("/"), &watched, &[])
         };
         let mut daemon = watch("systemd-oomd.service", "/system.slice/systemd-oomd.service").expect("opened");

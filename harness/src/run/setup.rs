@@ -142,7 +142,7 @@ impl<'a> Site<'a> {
         let values = containment::verified(unit, &self.paths.cgroups)?;
         self.recorder
             .record(Event::UnitStarted { unit: unit.unit.to_string(), cgroup: unit.cgroup.to_string() });
-        self.recorder.record(Event::LimitsRead { cgroup: unit.name.clone(), values });
+        self.recorder.record(Event::LimitsRead { cgroup: unit.name.to_string(), values });
         Ok(())
     }
 

@@ -162,7 +162,7 @@ impl Run {
         let units = std::iter::once(&plan.slice).chain(&plan.cgroups);
         let read: Vec<Event> = units
             .map(|unit| Event::LimitsRead {
-                cgroup: unit.name.clone(),
+                cgroup: unit.name.to_string(),
                 values: unit
                     .limits
                     .iter()

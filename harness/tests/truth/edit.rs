@@ -43,7 +43,7 @@ impl Tale {
     /// The path of a sampled cgroup.
     pub(crate) fn path(&self, subject: &str) -> String {
         let mut watched = self.plan().watched.iter();
-        watched.find(|watched| watched.subject == subject).expect("a watched cgroup").cgroup.to_string()
+        watched.find(|watched| *watched.subject == *subject).expect("a watched cgroup").cgroup.to_string()
     }
 
     pub(crate) fn plan(&self) -> &harness::plan::Plan {

@@ -261,7 +261,7 @@ fn an_actor_is_recorded_where_it_was_seen_and_nowhere_else(#[case] id: &str) {
     let exactly = planned.cgroup.path().clone();
     let above = exactly.parent().expect("a parent");
     planned.cgroup = Expected::Below(above.clone());
-    let service = bench.plan.cgroups.iter().find(|unit| unit.name == "service").expect("planned");
+    let service = bench.plan.cgroups.iter().find(|unit| *unit.name == *"service").expect("planned");
     let helpers = service.cgroup.below(&bench.dir.path().join("cgroups"));
     fs::create_dir_all(helpers).expect("made");
     let (seen, _) = bench.on_site(|site| {
