@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 pub use dir::{CgroupDir, Presence};
 pub use kill::KillSwitch;
-pub use limits::{Limit, LimitFile, Limits};
+pub use limits::{Limit, LimitFile};
 pub use membership::cgroup_of;
 pub use path::{CgroupPath, InvalidCgroupPath, is_below};
 

@@ -49,9 +49,6 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Nothing counted yet.
-    pub const EMPTY: Self = Self { counts: [0; BUCKETS] };
-
     /// Counts one duration.
     pub const fn record(&mut self, ns: u64) {
         self.counts[bucket(ns)] += 1;
@@ -95,6 +92,8 @@ impl Histogram {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const EMPTY: Histogram = Histogram { counts: [0; BUCKETS] };
     use proptest::prelude::*;
     use rstest::rstest;
 
@@ -122,12 +121,12 @@ mod tests {
 
     #[test]
     fn nothing_counted_has_no_quantile() {
-        assert_eq!(Histogram::EMPTY.p(0.99), None);
+        assert_eq!(EMPTY.p(0.99), None);
     }
 
     #[test]
     fn one_late_beat_in_a_hundred_is_past_the_p99() {
-        let mut gaps = Histogram::EMPTY;
+        let mut gaps = EMPTY;
         (0..99).for_each(|_| gaps.record(1_000_000));
         gaps.record(2_000_000_000);
         assert_eq!(gaps.p(0.99), Some(bound(bucket(1_000_000))));
@@ -136,7 +135,7 @@ mod tests {
 
     #[test]
     fn since_forgets_what_came_before() {
-        let mut early = Histogram::EMPTY;
+        let mut early = EMPTY;
         early.record(5_000_000);
         let mut late = early;
         late.record(70_000_000);

@@ -1,13 +1,11 @@
-//! One cgroup held open: samples without allocation, members, kill, and waiting until it is empty.
+//! One cgroup held open: samples without allocation, members, and kill.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 
 use super::{CgroupPath, Error, KillSwitch};
@@ -35,7 +33,6 @@ pub struct CgroupDir {
 /// A file, and the numbers that are wanted of it. Not there on a kernel that lacks it.
 #[derive(Debug)]
 struct Metrics {
-    name: &'static str,
     file: Option<KernFile>,
     fields: Vec<Field>,
 }
@@ -53,7 +50,7 @@ impl CgroupDir {
             errno => Error::Io { action: "open", path: path.clone(), source: errno.into() },
         })?;
         let open_metrics = |(name, fields)| match KernFile::open_at(dir.as_fd(), name) {
-            Ok(file) => Ok(Metrics { name, file, fields }),
+            Ok(file) => Ok(Metrics { file, fields }),
             Err(source) => Err(Error::Io { action: "open", path: path.join(name), source }),
         };
         let files =
@@ -89,14 +86,6 @@ impl CgroupDir {
             }
         }
         presence
-    }
-
-    /// A descriptor of `memory.events` for `poll(2)`: `POLLPRI` when a counter of this cgroup or of one below it has
-    /// changed (at most every 10 ms), and when the cgroup is removed. [`CgroupDir::read`] re-arms it.
-    #[must_use]
-    pub fn events_fd(&self) -> Option<BorrowedFd<'_>> {
-        let events = self.files.iter().find(|metrics| metrics.name == "memory.events")?;
-        events.file.as_ref().map(AsFd::as_fd)
     }
 
     /// The processes in this cgroup itself, without those of cgroups below it.
@@ -135,35 +124,6 @@ impl CgroupDir {
         KillSwitch::open(self)?.pull().map_err(|errno| self.failed("write", "cgroup.kill", errno.into()))
     }
 
-    /// Waits until no process is left in this cgroup or below it. `true`: empty, or removed, which needs it to be
-    /// empty; `false`: still populated after `timeout`.
-    ///
-    /// # Errors
-    /// When `cgroup.events` cannot be read or waited for.
-    pub fn wait_until_empty(&self, timeout: Duration) -> Result<bool, Error> {
-        const FILE: &str = "cgroup.events";
-        let deadline = Instant::now() + timeout;
-        let events =
-            KernFile::open_at(self.dir.as_fd(), FILE).map_err(|error| self.failed("open", FILE, error))?;
-        let Some(events) = events else { return Ok(true) };
-        let mut buffer = [0; 256];
-        loop {
-            // Reading from the start arms the notification, so that a change after it is not missed.
-            match events.read_once(&mut buffer) {
-                Ok(text) if !self.populated_in(text)? => return Ok(true),
-                Ok(_) => {}
-                Err(Errno::ENODEV) => return Ok(true),
-                Err(errno) => return Err(self.failed("read", FILE, errno.into())),
-            }
-            let Some(left) = deadline.checked_duration_since(Instant::now()) else { return Ok(false) };
-            let left = PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX);
-            match poll(&mut [PollFd::new(events.as_fd(), PollFlags::POLLPRI)], left) {
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(errno) => return Err(self.failed("wait for", FILE, errno.into())),
-            }
-        }
-    }
-
     /// Whether the open directory has lost its files. Every cgroup has `cgroup.procs`; the path is not asked, because a
     /// new cgroup of the same name may stand there by now.
     pub(super) fn is_gone(&self) -> bool {
@@ -197,7 +157,6 @@ impl CgroupDir {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cgroupfs::{Limit, Limits};
 
     /// A cgroup as Linux 6.1 has it (no `memory.swap.peak`), without PSI.
     fn tree() -> (tempfile::TempDir, CgroupDir) {
@@ -272,41 +231,13 @@ mod tests {
     }
 
     #[test]
-    fn no_limit_is_max_and_a_missing_limit_is_unknown() {
-        let (_root, cgroup) = tree();
-        assert_eq!(
-            cgroup.read_limits().expect("limits"),
-            Limits {
-                memory_min: Some(Limit::Bytes(0)),
-                memory_low: None,
-                memory_high: Some(Limit::Max),
-                memory_max: Some(Limit::Bytes(536_870_912)),
-                memory_swap_max: None,
-                oom_group: Some(false),
-            }
-        );
-    }
-
-    #[test]
-    fn a_limit_that_is_no_number_is_an_error_and_not_a_guess() {
-        let (root, cgroup) = tree();
-        std::fs::write(root.path().join("bulkhead.slice/work.scope/memory.max"), "lots\n").expect("write");
-        let error = cgroup.read_limits().expect_err("no number");
-        assert!(
-            error.to_string().ends_with("memory.max holds \"lots\", expected a number of bytes or `max`"),
-            "{error}"
-        );
-    }
-
-    #[test]
     fn members_and_population_are_read() {
         let (root, cgroup) = tree();
         assert_eq!(cgroup.procs().expect("procs"), [17, 18]);
         assert!(cgroup.populated().expect("populated"));
-        assert!(!cgroup.wait_until_empty(Duration::from_millis(1)).expect("waited"));
         let dir = root.path().join("bulkhead.slice/work.scope");
         std::fs::write(dir.join("cgroup.events"), "populated 0\n").expect("write");
-        assert!(cgroup.wait_until_empty(Duration::from_millis(1)).expect("waited"));
+        assert!(!cgroup.populated().expect("populated"));
     }
 
     #[test]
@@ -314,7 +245,6 @@ mod tests {
         let (root, cgroup) = tree();
         std::fs::remove_dir_all(root.path().join("bulkhead.slice/work.scope")).expect("rm");
         assert!(matches!(cgroup.procs(), Err(Error::Gone { .. })));
-        assert!(matches!(cgroup.read_limits(), Err(Error::Gone { .. })));
         assert!(matches!(cgroup.kill(), Err(Error::Gone { .. })));
         let path = "/bulkhead.slice/work.scope".parse().expect("a path");
         assert!(matches!(CgroupDir::open(root.path(), &path), Err(Error::Gone { .. })));

@@ -103,55 +103,7 @@ impl LimitFile {
     }
 }
 
-/// The memory limits of one cgroup. `None`: this kernel or this cgroup has no such file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// `memory.min`: protected from all reclaim.
-    pub memory_min: Option<Limit>,
-    /// `memory.low`: protected while others have something to give.
-    pub memory_low: Option<Limit>,
-    /// `memory.high`: above it tasks are throttled.
-    pub memory_high: Option<Limit>,
-    /// `memory.max`: at it the OOM killer runs.
-    pub memory_max: Option<Limit>,
-    /// `memory.swap.max`.
-    pub memory_swap_max: Option<Limit>,
-    /// `memory.oom.group`: whether a kill takes every process of the cgroup.
-    pub oom_group: Option<bool>,
-}
-
 impl CgroupDir {
-    /// Reads the limits in force. Opens files: not for the sampling loop.
-    ///
-    /// # Errors
-    /// When the cgroup is gone, or a file cannot be read or holds neither a number nor `max`.
-    pub fn read_limits(&self) -> Result<Limits, Error> {
-        Ok(Limits {
-            memory_min: self.limit(LimitFile::Min)?,
-            memory_low: self.limit(LimitFile::Low)?,
-            memory_high: self.limit(LimitFile::High)?,
-            memory_max: self.limit(LimitFile::Max)?,
-            memory_swap_max: self.limit(LimitFile::SwapMax)?,
-            oom_group: self.text("memory.oom.group")?.map(|text| text.trim_ascii() == b"1"),
-        })
-    }
-
-    fn limit(&self, file: LimitFile) -> Result<Option<Limit>, Error> {
-        let file = file.name();
-        let Some(text) = self.text(file)? else { return Ok(None) };
-        match text.trim_ascii() {
-            b"max" => Ok(Some(Limit::Max)),
-            digits => match number(digits) {
-                Some(bytes) => Ok(Some(Limit::Bytes(bytes))),
-                None => Err(Error::Unexpected {
-                    path: self.path().join(file),
-                    text: String::from_utf8_lossy(digits).into_owned(),
-                    expected: "number of bytes or `max`",
-                }),
-            },
-        }
-    }
-
     /// The whole text of a file of this cgroup; `None` when there is no such file in a cgroup that still exists.
     pub(super) fn text(&self, file: &'static str) -> Result<Option<Vec<u8>>, Error> {
         let open = KernFile::open_at(self.fd(), file).map_err(|source| self.failed("open", file, source))?;
