@@ -2,6 +2,7 @@
 
 mod headline;
 mod invocation;
+mod judged;
 pub mod timeline;
 
 use std::path::Path;
@@ -15,7 +16,8 @@ use crate::plan::Plan;
 use crate::record::event::EndReason;
 use crate::record::{Event, Record};
 use headline::headline;
-pub use invocation::{Judged, TROUBLE, exit_code, judged_below, report};
+pub use invocation::{TROUBLE, exit_code, judged_below, report};
+pub use judged::Judged;
 use timeline::Timeline;
 
 /// Points kept of a course, at most: two or more for each column of the widest curve, so that none of them is a gap.

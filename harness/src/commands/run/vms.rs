@@ -155,7 +155,7 @@ impl Machines<'_> {
     fn run_all(&self, cases: &[Case], jobs: usize, outcome: &mut Outcome) {
         for (case, mut done) in cases.iter().zip(self.side_by_side(cases, jobs)) {
             if let Some(waited) = starved_by_neighbours(&done, jobs) {
-                match self.set_aside(case, &done, waited) {
+                match self.set_aside(case, &mut done, waited) {
                     Ok(words) => {
                         outcome.aside.push(words);
                         done = self.run(case);
@@ -233,7 +233,7 @@ impl Machines<'_> {
     }
 
     /// Makes room for a second record of a case, notes in the first that it does not count, and says why.
-    fn set_aside(&self, case: &Case, done: &Judged, waited: u64) -> anyhow::Result<String> {
+    fn set_aside(&self, case: &Case, done: &mut Judged, waited: u64) -> anyhow::Result<String> {
         let id = self.id(case);
         let (first, kept) =
             (self.dir.join(id.dir_name()), self.dir.join(format!("{}@beside-others", id.dir_name())));
@@ -243,12 +243,13 @@ impl Machines<'_> {
         );
         fs::rename(&first, &kept)
             .with_context(|| format!("cannot keep the first record as {}", kept.display()))?;
-        if let Err(error) = append(&kept, Recorded::SetAside { why }) {
+        if let Err(error) = append(&kept, Recorded::SetAside { why: why.clone() }) {
             // Not marked, it would count.
             let _ = fs::rename(&kept, &first);
             return Err(error.into());
         }
-        let words = Judged::read(&kept).aside_words();
+        done.lay_aside(why, &kept);
+        let words = done.aside_words();
         self.display.done(&id.name(), &words);
         Ok(words)
     }
