@@ -18,7 +18,7 @@ mod unit;
 
 pub use bus::Bus;
 #[cfg(test)]
-pub use fake::{Call, Fake};
+pub use fake::{Call, Cgroups, Fake};
 pub use manager::{Error, Manager};
 pub use property::Value;
 pub use unit::{NOT_FOUND, Unit, UnitStatus};

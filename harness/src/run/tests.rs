@@ -73,7 +73,7 @@ fn plan_of(text: &str) -> Plan {
 fn run_on(machine: &Machine, plan: &Plan, on: &mut dyn FnMut(&Progress)) -> (EndReason, Vec<Event>) {
     let record = machine.dir.path().join("record");
     let store = Store::create(&record).expect("a store");
-    let outcome = execute(plan, &machine.paths(), machine, store, &mut { on });
+    let outcome = execute(plan, &machine.paths(), &machine.systemd, store, &mut { on });
     assert!(outcome.store.is_none(), "{outcome:?}");
     let text = fs::read_to_string(record.join("events.jsonl")).expect("events");
     let events = text.lines().map(|line| serde_json::from_str::<Stamped>(line).expect("an event").event);
@@ -94,7 +94,7 @@ fn left(events: &[Event]) -> &[String] {
 #[track_caller]
 fn assert_undone(machine: &Machine, events: &[Event]) {
     assert_eq!(left(events), Vec::<String>::new());
-    assert!(!machine.unit(SLICE).expect("known").exists() && !machine.unit(WORK).expect("known").exists());
+    assert!(!machine.unit(SLICE).exists() && !machine.unit(WORK).exists());
     assert!(!machine.paths().cgroups.join("bulkhead.slice").join(SLICE).exists());
     assert_eq!(machine.journals(), 0);
 }
@@ -150,7 +150,7 @@ fn limits_that_change_under_the_stress_stand_in_the_record_with_both_values() {
 
 #[test]
 fn a_limit_that_the_kernel_does_not_hold_fails_the_set_up_and_is_undone() {
-    let machine = Machine { memory_max: Some("max"), ..Machine::new() };
+    let machine = Machine::holding(Some("max"));
     let (end, events) = run_on(&machine, &a_plan(), &mut |_| {});
     let EndReason::SetupFailed { reason } = end else { panic!("{end:?}") };
     assert!(reason.starts_with(&format!("{SLICE}: memory.max is max, expected ")), "{reason}");
@@ -162,16 +162,13 @@ fn a_limit_that_the_kernel_does_not_hold_fails_the_set_up_and_is_undone() {
 fn a_unit_that_exists_is_not_the_runs_to_use_or_to_stop() {
     const THEIRS: &str = "workspace-agents.slice";
     let machine = Machine::new();
-    machine.start_slice(THEIRS, &[]).expect("somebody else's");
+    machine.systemd.start_slice(THEIRS, &[]).expect("somebody else's");
     let mut plan = a_plan();
     plan.cgroups[0].unit = THEIRS.parse().expect("a unit");
     let (end, events) = run_on(&machine, &plan, &mut |_| {});
     let EndReason::SetupFailed { reason } = end else { panic!("{end:?}") };
     assert!(reason.contains(THEIRS), "{reason}");
-    assert!(
-        machine.unit(THEIRS).expect("known").is_active()
-            && machine.stopped().iter().all(|unit| unit != THEIRS)
-    );
+    assert!(machine.unit(THEIRS).is_active() && machine.stopped().iter().all(|unit| unit != THEIRS));
     assert_undone(&machine, &events);
 }
 
@@ -201,8 +198,8 @@ fn full(machine: &Machine) -> Store {
 fn a_record_that_cannot_be_written_is_told_and_the_run_is_undone_all_the_same() {
     let machine = Machine::new();
     let mut beats = 0;
-    let outcome =
-        execute(&a_plan(), &machine.paths(), &machine, full(&machine), &mut |_: &Progress| beats += 1);
+    let mut on = |_: &Progress| beats += 1;
+    let outcome = execute(&a_plan(), &machine.paths(), &machine.systemd, full(&machine), &mut on);
     assert!(matches!(outcome.store, Some(StoreError::Io { .. })), "{outcome:?}");
     assert_eq!(outcome.left, Vec::<String>::new());
     assert_eq!(beats, 1, "it ends as soon as it is seen");
@@ -214,7 +211,7 @@ fn a_record_that_cannot_be_written_is_told_and_the_run_is_undone_all_the_same() 
 fn a_panic_does_not_hide_that_the_record_could_not_be_written() {
     let machine = Machine::new();
     let mut on = |_: &Progress| panic!("a bug, on purpose");
-    let outcome = execute(&a_plan(), &machine.paths(), &machine, full(&machine), &mut on);
+    let outcome = execute(&a_plan(), &machine.paths(), &machine.systemd, full(&machine), &mut on);
     assert!(matches!(outcome.store, Some(StoreError::Io { .. })), "{outcome:?}");
     assert_eq!(outcome.left, Vec::<String>::new());
     assert_eq!(machine.journals(), 0);
@@ -234,5 +231,5 @@ fn a_machine_that_runs_out_of_memory_stops_the_run_and_is_told_with_numbers() {
     // It does not come back either, and that is no clean end.
     let left = left(&events);
     assert!(left.len() == 1 && left[0].contains("MemAvailable"), "{left:?}");
-    assert!(!machine.unit(SLICE).expect("known").exists());
+    assert!(!machine.unit(SLICE).exists());
 }

@@ -1,13 +1,17 @@
 //! A systemd in memory, for unit tests of whatever drives one: it records the calls and keeps units as they would stand.
 //!
-//! It starts no processes and knows no limits.
+//! It starts no processes, and knows no limit but `memory.max` of a slice.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::manager::{Error, Manager};
 use super::property::{Value, sent};
 use super::unit::{Unit, UnitStatus};
+use crate::cgroupfs::LimitFile;
+use crate::notation::bytes::Bytes;
 use crate::property::{Property, PropertyValue};
 use crate::unit_name::{slice_cgroup, slices_above};
 
@@ -53,7 +57,39 @@ impl Call {
 #[derive(Debug)]
 pub struct Fake {
     version: u32,
+    cgroups: Option<Cgroups>,
     state: Mutex<State>,
+}
+
+/// Where slices have a directory as long as they are there.
+#[derive(Debug)]
+pub struct Cgroups {
+    /// The root of the hierarchy.
+    pub root: PathBuf,
+    /// What the kernel holds as `memory.max`, whatever it was told.
+    pub memory_max: Option<&'static str>,
+}
+
+impl Cgroups {
+    fn dir(&self, slice: &str) -> PathBuf {
+        let path = slice_cgroup(slice).expect("a slice");
+        self.root.join(path.as_str().trim_start_matches('/'))
+    }
+
+    fn make(&self, slice: &str, properties: &[Property]) {
+        let dir = self.dir(slice);
+        fs::create_dir_all(&dir).expect("made");
+        let mut held = properties.iter().filter_map(|property| property.held(Bytes(1 << 30)));
+        let limit = held.find(|(file, _)| *file == LimitFile::Max).map(|(_, limit)| limit.to_string());
+        let limit = self.memory_max.map(str::to_owned).or(limit).unwrap_or_else(|| "max".into());
+        fs::write(dir.join("memory.max"), limit).expect("written");
+    }
+
+    fn remove(&self, unit: &str) {
+        if unit.ends_with(".slice") {
+            let _ = fs::remove_dir_all(self.dir(unit));
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +105,13 @@ impl Fake {
     /// A systemd of this version with no units.
     #[must_use]
     pub fn new(version: u32) -> Self {
-        Self { version, state: Mutex::new(State { next_pid: 100_000, ..State::default() }) }
+        Self { version, cgroups: None, state: Mutex::new(State { next_pid: 100_000, ..State::default() }) }
+    }
+
+    /// The same, with a hierarchy.
+    #[must_use]
+    pub fn with(version: u32, cgroups: Cgroups) -> Self {
+        Self { cgroups: Some(cgroups), ..Self::new(version) }
     }
 
     /// The changing calls so far, failed ones included.
@@ -195,7 +237,9 @@ impl Manager for Fake {
 
     fn start_slice(&self, name: &str, properties: &[Property]) -> Result<(), Error> {
         let mut state = self.record(Call::StartSlice(name.to_owned(), properties.to_vec()))?;
-        state.start(name, None, properties).map(drop)
+        state.start(name, None, properties)?;
+        self.cgroups.iter().for_each(|cgroups| cgroups.make(name, properties));
+        Ok(())
     }
 
     fn start_scope(
@@ -245,6 +289,7 @@ impl Manager for Fake {
 
     fn stop(&self, name: &str) -> Result<(), Error> {
         self.record(Call::Stop(name.to_owned()))?.units.remove(name);
+        self.cgroups.iter().for_each(|cgroups| cgroups.remove(name));
         Ok(())
     }
 
