@@ -64,5 +64,5 @@ pub use guest::{Guest, UnknownGuest};
 pub use lab::{CloneOptions, Installation, Lab};
 pub use qemu::{Accelerator, MACHINE_BYTES, MEMORY_BYTES};
 pub use qmp::QmpError;
-pub use vm::{Command, HostShare, PULSE_DEADLINE, Running, Vm, VmError};
+pub use vm::{Command, HostShare, PULSE_DEADLINE, Running, Teller, Vm, VmError};
 pub use wire::{Exit, Stream};

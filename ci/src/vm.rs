@@ -23,7 +23,7 @@ use crate::process::{Links, Qemu};
 use crate::qemu::SWAP_PATH;
 use crate::wire::{Answer, Ask, Exit, Stream};
 
-pub use command::{Command, Running};
+pub use command::{Command, Running, Teller};
 pub use failure::VmError;
 pub use share::HostShare;
 

@@ -53,7 +53,7 @@ pub enum Ask {
         /// The id of its [`Ask::Exec`].
         exec: u64,
         /// What.
-        text: String,
+        bytes: Vec<u8>,
     },
     /// Send a signal to the process group of a running command.
     Kill {

@@ -79,6 +79,8 @@ pub enum Command {
     Schema(Schema),
     /// Explain a metric, expectation, property, verdict or rule in a paragraph.
     Explain(Explain),
+    /// Open a root shell in a throwaway clone of a guest, or run one command there.
+    Shell(Shell),
     /// Clean up after a run that was killed, and prove that nothing is left.
     Recover,
     /// Print a completion script for a shell.
@@ -252,6 +254,26 @@ pub struct Explain {
     /// A metric (memory.peak), expectation (kill), property, verdict or rule. Default: list them all.
     #[arg(value_name = "METRIC|EXPECTATION")]
     pub word: Option<String>,
+}
+
+/// Arguments of `shell`.
+#[derive(Debug, Args)]
+pub struct Shell {
+    /// Which guest.
+    #[arg(long, value_enum, default_value_t = OneGuest::Trixie)]
+    pub guest: OneGuest,
+    /// The command to run instead of a shell; the exit code is its own. Without a terminal, standard input is a script for bash.
+    #[arg(last = true, value_name = "CMD")]
+    pub command: Vec<String>,
+}
+
+/// One of the guests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OneGuest {
+    /// Debian 12: systemd 252, kernel 6.1.
+    Bookworm,
+    /// Debian 13: systemd 257, kernel 6.12.
+    Trixie,
 }
 
 /// Arguments of `completions`.

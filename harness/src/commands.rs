@@ -4,12 +4,14 @@ mod check;
 mod explain;
 mod inner;
 mod judge;
+mod lab;
 mod list;
 mod man;
 mod plan;
 mod recover;
 mod run;
 mod schema;
+mod shell;
 mod stdout;
 
 use std::io::IsTerminal;
@@ -17,7 +19,6 @@ use std::io::IsTerminal;
 use reports::terminal::{Color, Options};
 
 use crate::cli::{Cli, Command};
-use crate::exit_code::ExitCode;
 
 pub use stdout::has_no_reader;
 
@@ -25,8 +26,10 @@ pub use stdout::has_no_reader;
 ///
 /// # Errors
 /// What went wrong unexpectedly, with every cause.
-pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
-    match cli.command {
+pub fn dispatch(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
+    let code = match cli.command {
+        // The command in the guest has a code of its own.
+        Command::Shell(arguments) => return shell::shell(&arguments).map(Into::into),
         Command::Run(arguments) => run::run(&arguments),
         Command::Inner => inner::inner(),
         Command::Judge(arguments) => judge::judge(&arguments),
@@ -38,7 +41,8 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Recover => recover::recover(),
         Command::Completions(arguments) => man::completions(&arguments),
         Command::Man => man::man(),
-    }
+    };
+    code.map(Into::into)
 }
 
 /// How the terminal report looks on standard output.

@@ -8,7 +8,7 @@ use harness::exit_code::ExitCode;
 
 fn main() -> ProcessExit {
     match commands::dispatch(Cli::from_this_process()) {
-        Ok(code) => code.into(),
+        Ok(code) => code,
         Err(error) => {
             if !commands::has_no_reader(&error) {
                 eprintln!("error: {error:#}");

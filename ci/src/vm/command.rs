@@ -193,9 +193,14 @@ impl Running {
     ///
     /// # Errors
     /// The machine failed, the command has ended, or it does not read what it is told.
-    pub fn tell(&self, text: impl Into<String>) -> Result<(), VmError> {
-        let tell = Ask::Tell { exec: self.id, text: text.into() };
-        self.machine.ask(tell, self.machine.pulse_deadline).map(drop)
+    pub fn tell(&self, bytes: impl AsRef<[u8]>) -> Result<(), VmError> {
+        self.teller().tell(bytes)
+    }
+
+    /// What writes to its standard input from another thread.
+    #[must_use]
+    pub fn teller(&self) -> Teller {
+        Teller { machine: Arc::clone(&self.machine), id: self.id }
     }
 
     /// Waits for one answer.
@@ -237,5 +242,23 @@ mod tests {
         let command = Command::sh("echo 'a  b'").env("A", "1").cwd("/tmp");
         assert_eq!(command.argv, ["sh", "-c", "echo 'a  b'"]);
         assert_eq!(command.env, [("A".into(), "1".into())]);
+    }
+}
+
+/// The standard input of a running command.
+#[derive(Debug, Clone)]
+pub struct Teller {
+    machine: Arc<Machine>,
+    id: u64,
+}
+
+impl Teller {
+    /// Writes to it.
+    ///
+    /// # Errors
+    /// As [`Running::tell`].
+    pub fn tell(&self, bytes: impl AsRef<[u8]>) -> Result<(), VmError> {
+        let tell = Ask::Tell { exec: self.id, bytes: bytes.as_ref().to_vec() };
+        self.machine.ask(tell, self.machine.pulse_deadline).map(drop)
     }
 }

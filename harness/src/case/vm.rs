@@ -86,7 +86,9 @@ impl Bundle {
         Ok(Self { dir })
     }
 
-    fn tar(&self) -> PathBuf {
+    /// The tar, to be unpacked at `/`.
+    #[must_use]
+    pub fn tar(&self) -> PathBuf {
         self.dir.path().join("files.tar")
     }
 }

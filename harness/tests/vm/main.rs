@@ -10,3 +10,4 @@ mod harmless;
 mod lost;
 mod machine;
 mod placing;
+mod shell;

@@ -73,7 +73,7 @@ fn serve(request: Request, answers: &Answers, commands: &Arc<Commands>, data: &A
             let Err(errno) = reboot(RebootMode::RB_POWER_OFF);
             answers.send(id, Answer::Failed(errno.to_string()));
         }
-        Ask::Tell { exec, text } => answers.send_result(id, commands.tell(exec, text.as_bytes())),
+        Ask::Tell { exec, bytes } => answers.send_result(id, commands.tell(exec, &bytes)),
         Ask::Exec { argv, env, cwd, told } => {
             let order = Order { argv, env, cwd, told };
             spawn(id, &answers.clone(), move || commands.run(id, &order, &answers));

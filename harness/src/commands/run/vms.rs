@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use anyhow::Context;
-use ci::{Event, Guest, Lab};
+use ci::{Guest, Lab};
 use reports::case_id::CaseId;
 use reports::outcome::Verdict;
 
@@ -19,6 +19,7 @@ use crate::case::receive::News;
 use crate::case::vm::{Bundle, head, run_case};
 use crate::case::{Case, append, write_end};
 use crate::cli::{GuestChoice, Run};
+use crate::commands::lab;
 use crate::display::Display;
 use crate::error::chain;
 use crate::record::event::{EndReason, Mark};
@@ -65,7 +66,7 @@ pub(super) fn run(
     let mut ready = 0;
     for guest in guests {
         let dir = store.join(guest.to_string());
-        match prepare(guest, display, &trouble) {
+        match lab::prepare(guest, display, &|words| note(&trouble, words)) {
             Ok(lab) => {
                 ready += 1;
                 let turns = Turns::of(processors(), usize::try_from(lab.processors())?);
@@ -105,39 +106,6 @@ fn no_machine(case: &Case, guest: Guest, dir: &Path, why: &str) -> Judged {
 /// Of this machine; without `--jobs` as many clones run side by side.
 fn processors() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
-}
-
-fn prepare(guest: Guest, display: &Display, trouble: &Trouble) -> anyhow::Result<Lab> {
-    let name = guest.to_string();
-    let lab = Lab::prepare(guest, &|event| match event {
-        Event::Waiting { entry } => {
-            display.doing(&name, &format!("waiting for another run to build {entry}"));
-        }
-        Event::ImageBuild { step, line, .. } => display.doing(&name, &format!("image: {step} {line}")),
-        Event::ImageReady { cached: false, took, .. } => {
-            display.done(&name, &format!("image built in {:.1} s", took.as_secs_f64()));
-        }
-        Event::InstallStart { name: what, .. } => display.doing(&name, &format!("installing {what}")),
-        Event::Install { line } => display.doing(&name, &format!("installing: {line}")),
-        Event::BootStart { .. } => display.doing(&name, "booting"),
-        Event::Boot { line } => display.doing(&name, &format!("booting: {line}")),
-        Event::BootEnd { took } => {
-            display.doing(&name, &format!("answered after {:.1} s, settling", took.as_secs_f64()));
-        }
-        Event::BootRetry { why } => {
-            let words = format!("{name}: the VM failed, not a scenario; retrying the boot: {why}");
-            display.done(&name, &words);
-            note(trouble, words);
-        }
-        Event::TemplateReady { cached: false, took, .. } => {
-            display.done(&name, &format!("ready to clone after {:.1} s", took.as_secs_f64()));
-        }
-        Event::Probe { .. }
-        | Event::Settled { .. }
-        | Event::ImageReady { .. }
-        | Event::TemplateReady { .. } => {}
-    });
-    lab.with_context(|| format!("the {guest} guest could not be prepared"))
 }
 
 /// The machines of one guest, and where the records of what runs in them go.
