@@ -10,6 +10,8 @@ use chrono::NaiveDate;
 pub mod known;
 pub mod machine;
 pub mod root;
+pub mod scale;
+pub mod sizes;
 pub mod tree;
 
 mod check;

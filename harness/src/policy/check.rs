@@ -3,6 +3,7 @@
 //! Only what the directory alone decides: whether a limit binds and where a container lands is read back in the guest,
 //! because a policy that is wrong there is what a run is for.
 
+use super::sizes::sizes;
 use super::{Backstop, Directory, Entrance, Entry, Policy, Tree, user_slice};
 use crate::cgroupfs::CgroupPath;
 use crate::notation::UnitName;
@@ -45,6 +46,10 @@ rules! {
         "The file lies in /run or /tmp, which are empty after a boot: the policy is installed before the guest boots, as \
         on a real machine that is restarted, so the file is gone when it would count. Put unit files and drop-ins below \
         /etc; what must be made at each boot is made by a unit or by tmpfiles.d.";
+    Warning ABOVE_MACHINE = "above-the-machine",
+        "The size is above the memory that [machine] says the policy is for, so it never limits or protects anything \
+        there. A cap that nothing can reach is no cap. Correct the size or [machine]; a share, such as 80%, fits machines of \
+        any size.";
     Warning BACKSTOP_FILES = "backstop-without-files",
         "The policy names a backstop and installs no setting of it, so that the test runs with the distribution's \
         defaults: earlyoom kills only when swap is short, too, and systemd-oomd watches only what opts in. That is fine \
@@ -360,6 +365,21 @@ impl Checker<'_> {
                 let message = format!("{path} is a unit of the harness");
                 self.problems.push(Diagnostic::new(HARNESS_UNIT, &place, 0..0, message));
             }
+        }
+        for size in sizes(&self.directory.root).iter().filter(|size| size.bytes > self.policy.machine.memory)
+        {
+            // Swap is no part of the memory.
+            if size.of.contains("Swap") || size.of == "-S" {
+                continue;
+            }
+            let text = self.directory.root.file(&size.place.path).unwrap_or_default();
+            let source = Source::plain(
+                &format!("{}{}", base.display(), size.place.path),
+                &String::from_utf8_lossy(text),
+            );
+            let message =
+                format!("{} of {} is above the machine's {}", size.of, size.text, self.policy.machine.memory);
+            self.problems.push(Diagnostic::new(ABOVE_MACHINE, &source, size.span.clone(), message));
         }
         if self.directory.root.is_empty() && self.policy.install.is_empty() {
             self.report(NOTHING_INSTALLED, &[], "the policy installs nothing".to_owned());

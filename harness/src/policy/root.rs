@@ -12,6 +12,7 @@ use super::LoadError;
 use crate::notation::Bytes;
 use crate::reading::diagnostic::{Diagnostic, Source};
 use crate::reading::rule::{Rule, rules};
+use crate::unit_file::{Files, Node};
 
 rules! {
     Error UNSAFE_FILE = "unsafe-file",
@@ -87,6 +88,20 @@ impl Root {
     pub fn files(&self) -> impl Iterator<Item = &str> {
         let files = self.entries.iter().filter(|(_, entry)| !matches!(entry, Entry::Directory { .. }));
         files.map(|(path, _)| path.as_str())
+    }
+
+    /// The files and links, to look for units in.
+    #[must_use]
+    pub fn unit_files(&self) -> Files {
+        let mut files = Files::default();
+        for (path, entry) in &self.entries {
+            match entry {
+                Entry::File { bytes, .. } => files.insert(path, Node::File(bytes.clone())),
+                Entry::Link { target } => files.insert(path, Node::Link(target.clone())),
+                Entry::Directory { .. } => {}
+            }
+        }
+        files
     }
 
     /// Whether there is neither file nor link.

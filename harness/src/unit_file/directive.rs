@@ -51,6 +51,12 @@ pub fn section(unit_type: &str) -> Option<&'static str> {
     SECTIONS.iter().find(|(of, _)| *of == unit_type).map(|(_, section)| *section)
 }
 
+/// Whether a section is one for resource controls, of whatever type of unit.
+#[must_use]
+pub fn is_section(name: &str) -> bool {
+    SECTIONS.iter().any(|(_, section)| *section == name)
+}
+
 impl Directive {
     /// The directive of that exact name: systemd's keys are case-sensitive.
     #[must_use]

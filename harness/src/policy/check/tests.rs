@@ -249,6 +249,17 @@ fn files_that_a_boot_takes_away_or_that_are_the_harnesss_are_told() {
 }
 
 #[test]
+fn a_size_above_the_machine_is_told_with_its_line() {
+    let found = problems(FINE, |dir| {
+        let path = dir.join("root/etc/systemd/system");
+        fs::create_dir_all(&path).expect("made");
+        fs::write(path.join("x.slice"), "[Slice]\nMemoryMax=32G\nMemorySwapMax=42G\nMemoryHigh=24G\n")
+            .expect("written");
+    });
+    assert_eq!(found, ["warning[above-the-machine]: MemoryMax of 32G is above the machine's 24G"]);
+}
+
+#[test]
 fn a_policy_of_nothing_is_told_to_prove_nothing() {
     let text = "schema = 1\ntitle = \"t\"\nsource = \"s\"\n[machine]\nmemory = \"1G\"\nswap = 0\ncpus = 1\n";
     let found = problems(text, |dir| fs::remove_dir_all(dir.join("root")).expect("removed"));
