@@ -3,6 +3,7 @@
 //! The files are given, nothing is opened, and no machine is asked: how much memory a share is and which version of systemd
 //! reads the files is for the caller to know. What is not understood is said to be, never guessed.
 
+pub mod astray;
 pub mod directive;
 pub mod files;
 pub mod fragment;
@@ -10,6 +11,7 @@ pub mod syntax;
 pub mod unit;
 pub mod value;
 
+pub use astray::{Astray, astray};
 pub use directive::{DIRECTIVES, Directive};
 pub use files::{Files, Manager, Node, UnitFile, unit_file};
 pub use fragment::{Fragment, PassedOver};

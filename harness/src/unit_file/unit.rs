@@ -44,6 +44,20 @@ pub enum Fate {
     FilePassedOver(String),
 }
 
+/// As a reason.
+impl std::fmt::Display for Fate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::InForce(value) => write!(f, "{value} holds"),
+            Self::Overridden(by) => write!(f, "{by} comes later"),
+            Self::Refused(why) => write!(f, "systemd refuses it: {why}"),
+            Self::Misplaced(why) => f.write_str(why),
+            Self::Unknown(near) => write!(f, "systemd knows no such directive; {near} is near"),
+            Self::FilePassedOver(by) => write!(f, "{by} has the name of its file and comes first"),
+        }
+    }
+}
+
 /// An assignment to a resource control.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assigned {
