@@ -206,12 +206,12 @@ impl Machine {
 }
 
 /// Prints what still runs: actors under any name (their program is theirs whatever they call themselves), and populated
-/// cgroups of bulkhead that are not the guest's own agent.
+/// cgroups of bulkhead that are not the guest's own agent. What vanishes while it is looked at does not run.
 pub(crate) const RUNNING: &str = "
     for exe in /proc/[0-9]*/exe; do
         case $(readlink $exe) in */balloon*|*/bystander*|*.text*) echo $exe;; esac
     done
-    find /sys/fs/cgroup -path '*bulkhead*' ! -path '*bulkhead-agent*' -name cgroup.procs -exec cat {} +";
+    find /sys/fs/cgroup -path '*bulkhead*' ! -path '*bulkhead-agent*' -name cgroup.procs -exec cat {} + 2>/dev/null || true";
 
 fn code(exit: Exit, words: &str) -> ExitCode {
     match exit {
