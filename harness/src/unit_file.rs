@@ -7,6 +7,7 @@ pub mod astray;
 pub mod directive;
 pub mod files;
 pub mod fragment;
+mod slice;
 pub mod syntax;
 pub mod unit;
 pub mod value;

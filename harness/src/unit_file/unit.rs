@@ -7,10 +7,9 @@ use super::files::{Files, Manager};
 use super::fragment::{self, Fragment, PassedOver};
 use super::syntax::{self, Assignment, Ignored};
 use super::value::{self, Kind, Value};
-use crate::cgroupfs::CgroupPath;
 use crate::notation::UnitName;
 use crate::notation::suggest::nearest;
-use crate::unit_name::{slice_cgroup, slices_above};
+use crate::unit_name::slices_above;
 
 /// A line of a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -227,49 +226,6 @@ impl Unit {
         Some((old, value))
     }
 
-    /// The slice it lies in; none for a slice, whose name says it.
-    #[must_use]
-    pub fn slice(&self) -> Option<Result<UnitName, String>> {
-        if self.name.unit_type() == "slice" {
-            return None;
-        }
-        let Some(Value::Text(written)) = self.value("Slice") else {
-            return Some(Ok(self.default_slice()));
-        };
-        let expanded = expand(written, &self.name);
-        let slice =
-            expanded.ok_or_else(|| format!("Slice={written} has a specifier that only the machine can tell"));
-        Some(
-            slice.and_then(|slice| {
-                slice.parse().map_err(|refused: crate::notation::Malformed| refused.message)
-            }),
-        )
-    }
-
-    /// `unit_set_default_slice()`: instances of one template share a slice.
-    fn default_slice(&self) -> UnitName {
-        let (all, below) = match self.manager {
-            Manager::System => ("system.slice", "system"),
-            Manager::User => ("app.slice", "app"),
-        };
-        let template = self.name.stem().split_once('@').map(|(prefix, _)| prefix);
-        let slice =
-            template.map_or_else(|| all.to_owned(), |prefix| format!("{below}-{}.slice", escape(prefix)));
-        slice.parse().unwrap_or_else(|_| self.name.clone())
-    }
-
-    /// Its cgroup, below that of its manager.
-    ///
-    /// # Errors
-    /// When its `Slice=` is not told by the files.
-    pub fn cgroup(&self) -> Result<CgroupPath, String> {
-        let Some(slice) = self.slice() else {
-            return slice_cgroup(&self.name).map_err(|refused| refused.to_string());
-        };
-        let slice = slice_cgroup(&slice?).map_err(|refused| refused.to_string())?;
-        slice.join(&self.name).map_err(|refused| refused.to_string())
-    }
-
     /// Takes in a file, and says whether it breaks off.
     fn read(&mut self, files: &Files, path: &str, passed_over_for: Option<&str>) -> bool {
         let Some(bytes) = files.read(path) else {
@@ -349,40 +305,6 @@ fn near_directive(key: &str) -> Option<&'static str> {
     }
     let near = nearest(key, super::DIRECTIVES.iter().map(|directive| directive.name))?;
     Directive::named(&near).map(|directive| directive.name)
-}
-
-/// The specifiers of `systemd.unit(5)` that the unit's name alone tells.
-fn expand(text: &str, name: &UnitName) -> Option<String> {
-    let (prefix, instance) = name.stem().split_once('@').unwrap_or((name.stem(), ""));
-    let mut found = String::new();
-    let mut rest = text.chars();
-    while let Some(c) = rest.next() {
-        if c != '%' {
-            found.push(c);
-            continue;
-        }
-        match rest.next()? {
-            'i' => found += instance,
-            'p' => found += prefix,
-            'j' => found += prefix.rsplit('-').next()?,
-            'n' => found += name,
-            'N' => found += name.stem(),
-            '%' => found.push('%'),
-            _ => return None,
-        }
-    }
-    Some(found)
-}
-
-/// `unit_name_escape()` of a template's name: what would mean something in a slice's is written as `\xNN`.
-fn escape(prefix: &str) -> String {
-    let plain = |index: usize, byte: u8| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'_') || (byte == b'.' && index > 0)
-    };
-    let escaped = prefix.bytes().enumerate().map(|(index, byte)| {
-        if plain(index, byte) { char::from(byte).to_string() } else { format!("\\x{byte:02x}") }
-    });
-    escaped.collect()
 }
 
 #[cfg(test)]
