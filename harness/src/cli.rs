@@ -196,7 +196,7 @@ pub struct Judge {
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Scenario files, and policy directories (those with a policy.toml).
+    /// Scenario files, policy directories (those with a policy.toml), and directories of both.
     #[arg(value_name = "FILE|DIR", required = true)]
     pub files: Vec<PathBuf>,
 }

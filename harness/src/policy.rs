@@ -26,7 +26,7 @@ use crate::scenario::Protect;
 
 pub use check::check;
 pub use known::{Known, KnownCase};
-pub use load::{Directory, FILE, LoadError, ROOT, is_policy};
+pub use load::{Directory, FILE, LoadError, ROOT, is_policy, policies_below};
 pub use machine::{Backstop, Machine, Units, User, UserName};
 pub use root::{Entry, Root};
 pub use rules::rules;

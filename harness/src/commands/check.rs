@@ -7,21 +7,29 @@ use crate::reading::diagnostic::Diagnostic;
 use crate::scenario::{LoadError, check as check_scenario, load_all};
 
 pub(super) fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
-    let (policies, files): (Vec<_>, Vec<_>) =
-        arguments.files.iter().partition(|path| policy::is_policy(path).is_some());
+    let (mut policies, mut files) = (Vec::new(), Vec::new());
+    for path in &arguments.files {
+        match policy::is_policy(path) {
+            Some(directory) => policies.push(directory.to_owned()),
+            None => files.push(path),
+        }
+    }
+    for path in files.iter().filter(|path| path.is_dir()) {
+        match policy::policies_below(path) {
+            Ok(below) => policies.extend(below),
+            Err(error) => return Ok(unreadable(&error)),
+        }
+    }
     let scenarios = match load_all(&files) {
         Ok(scenarios) => scenarios,
         Err(error) => return refuse(&error),
     };
     let mut found: Vec<Diagnostic> = scenarios.iter().flat_map(check_scenario).collect();
     for path in &policies {
-        match Directory::load(policy::is_policy(path).unwrap_or(path)) {
+        match Directory::load(path) {
             Ok(directory) => found.extend(policy::check(&directory)),
             Err(policy::LoadError::Invalid(invalid)) => found.extend(invalid.diagnostics),
-            Err(error) => {
-                eprintln!("error: {}", crate::error::chain(&error));
-                return Ok(ExitCode::Usage);
-            }
+            Err(error) => return Ok(unreadable(&error)),
         }
     }
     show(&found);
@@ -36,6 +44,11 @@ pub(super) fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
     }
     eprintln!("{} checked: {errors} error(s), {warnings} warning(s)", counted.join(" and "));
     Ok(if errors > 0 { ExitCode::Usage } else { ExitCode::Passed })
+}
+
+fn unreadable(error: &policy::LoadError) -> ExitCode {
+    eprintln!("error: {}", crate::error::chain(error));
+    ExitCode::Usage
 }
 
 /// Says what is wrong with files that could not be loaded.

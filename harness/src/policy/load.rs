@@ -64,6 +64,37 @@ pub fn is_policy(path: &Path) -> Option<&Path> {
     Some(if above.as_os_str().is_empty() { Path::new(".") } else { above })
 }
 
+/// How far below a directory policies are looked for: `policies/NAME/GENERATION`.
+const DEPTH: usize = 3;
+
+/// The policy directories below a directory, in order of their paths. Links are not followed, and no policy lies in another.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn policies_below(directory: &Path) -> Result<Vec<PathBuf>, LoadError> {
+    let mut found = Vec::new();
+    search(directory, DEPTH, &mut found)?;
+    found.sort();
+    Ok(found)
+}
+
+fn search(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), LoadError> {
+    let failed = |source| LoadError::Read { path: directory.to_owned(), source };
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let path = entry.path();
+        if !entry.file_type().map_err(failed)?.is_dir() {
+            continue;
+        }
+        if is_policy(&path).is_some() {
+            found.push(path);
+        } else if depth > 1 {
+            search(&path, depth - 1, found)?;
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn load(path: &Path) -> Result<Directory, LoadError> {
     let file = path.join(FILE);
     let text = fs::read_to_string(&file).map_err(|source| LoadError::Read { path: file.clone(), source })?;
@@ -83,5 +114,24 @@ pub(super) fn load(path: &Path) -> Result<Directory, LoadError> {
     match policy.filter(|_| problems.is_empty()) {
         Some(policy) => Ok(Directory { path: path.to_owned(), policy, root, beside }),
         None => Err(LoadError::Invalid(Invalid { diagnostics: problems })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policies_are_found_below_a_directory_and_not_within_one_another() {
+        let base = tempfile::tempdir().expect("a temporary directory");
+        for policy in ["z", "a/2", "a/1", "z/within", "a/b/3", "a/b/c/too-deep"] {
+            let directory = base.path().join(policy);
+            fs::create_dir_all(&directory).expect("made");
+            fs::write(directory.join(FILE), "").expect("written");
+        }
+        std::os::unix::fs::symlink("z", base.path().join("link")).expect("linked");
+        let found = policies_below(base.path()).expect("read");
+        let shown = found.iter().map(|path| path.strip_prefix(base.path()).expect("below"));
+        assert_eq!(shown.collect::<Vec<_>>(), ["a/1", "a/2", "a/b/3", "z"].map(Path::new));
     }
 }

@@ -75,8 +75,8 @@ pub(super) fn load(path: &Path) -> Result<Scenario, LoadError> {
     Scenario::parse(&path.to_string_lossy(), &text).map_err(LoadError::Invalid)
 }
 
-/// Loads files, and for each directory all its `*.toml` files in order of their names. A `policies` directory inside
-/// is not entered.
+/// Loads files, and for each directory all its `*.toml` files in order of their names. Directories inside, such as
+/// `policies`, are not entered.
 ///
 /// # Errors
 /// The first file that cannot be read, two of one name, otherwise everything that is wrong in all of them at once.

@@ -26,6 +26,17 @@ fn every_shipped_scenario_passes_the_check() {
 }
 
 #[test]
+fn a_directory_is_checked_with_the_policies_below_it() {
+    let counted = |place: &str, words: &str| {
+        let asserted = bulkhead(&["check", place]).assert().code(0).stdout(is_empty());
+        asserted.stderr(contains(format!("{words} checked: 0 error(s)")));
+    };
+    counted("scenarios", "11 scenario(s) and 7 policy directories");
+    counted("scenarios/policies", "7 policy directories");
+    counted("scenarios/policies/devvm", "4 policy directories");
+}
+
+#[test]
 fn a_wrong_file_is_shown_with_line_caret_and_nearest_name() {
     let dir = scenarios(&["hard-cap-kill"]);
     let path = dir.path().join("hard-cap-kill.toml");

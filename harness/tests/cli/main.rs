@@ -6,5 +6,6 @@ mod bulkhead;
 mod check;
 mod judge;
 mod plan;
+mod policies;
 mod run;
 mod words;
