@@ -6,6 +6,7 @@ use clap::builder::StyledStr;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::exit_code::ExitCode;
+use crate::notation::Bytes;
 
 /// Prove that memory containment on a Linux machine really contains.
 ///
@@ -223,7 +224,7 @@ pub struct Plan {
     pub twin: Option<String>,
     /// Plan for a machine with this much memory, in systemd's notation (2G), instead of this one.
     #[arg(long, value_name = "SIZE")]
-    pub memory: Option<crate::notation::bytes::Bytes>,
+    pub memory: Option<Bytes>,
     /// Print JSON instead of text.
     #[arg(long)]
     pub json: bool,
@@ -262,6 +263,13 @@ pub struct Shell {
     /// Which guest.
     #[arg(long, value_enum, default_value_t = OneGuest::Trixie)]
     pub guest: OneGuest,
+    /// Install this policy directory in the guest and boot it with that, first. Where the guest is smaller than the machine
+    /// of the policy, absolute sizes are scaled.
+    #[arg(long, value_name = "DIR")]
+    pub policy: Option<PathBuf>,
+    /// Memory of the guest, in systemd's notation (4G). Default: 2G.
+    #[arg(long, value_name = "SIZE", value_parser = guest_memory, requires = "policy")]
+    pub guest_memory: Option<Bytes>,
     /// The command to run instead of a shell; the exit code is its own. Without a terminal, standard input is a script for bash.
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<String>,
@@ -274,6 +282,28 @@ pub enum OneGuest {
     Bookworm,
     /// Debian 13: systemd 257, kernel 6.12.
     Trixie,
+}
+
+impl From<OneGuest> for ci::Guest {
+    fn from(guest: OneGuest) -> Self {
+        match guest {
+            OneGuest::Bookworm => Self::Bookworm,
+            OneGuest::Trixie => Self::Trixie,
+        }
+    }
+}
+
+/// A guest's memory: whole MiB, and enough to boot.
+fn guest_memory(text: &str) -> Result<Bytes, String> {
+    const LEAST: Bytes = Bytes(512 << 20);
+    let bytes: Bytes = text.parse().map_err(|refused: crate::notation::Malformed| refused.message)?;
+    if bytes < LEAST {
+        return Err(format!("a guest does not boot with less than {LEAST}"));
+    }
+    if !bytes.0.is_multiple_of(1 << 20) {
+        return Err("a guest's memory is whole MiB, such as 3G or 2560M".to_owned());
+    }
+    Ok(bytes)
 }
 
 /// Arguments of `completions`.

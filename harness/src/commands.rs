@@ -8,6 +8,7 @@ mod lab;
 mod list;
 mod man;
 mod plan;
+mod policy;
 mod recover;
 mod run;
 mod schema;

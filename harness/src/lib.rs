@@ -11,6 +11,7 @@ pub mod error;
 pub mod exit_code;
 pub mod guard;
 pub mod host;
+pub mod install;
 pub mod journal;
 pub mod judge;
 pub mod kernfile;

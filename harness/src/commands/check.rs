@@ -61,7 +61,8 @@ pub(super) fn refuse(error: &LoadError) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::Usage)
 }
 
-fn show(diagnostics: &[Diagnostic]) {
+/// Shows problems on standard error.
+pub(super) fn show(diagnostics: &[Diagnostic]) {
     use std::io::IsTerminal;
     let color = std::io::stderr().is_terminal() && super::color_wanted();
     for diagnostic in diagnostics {

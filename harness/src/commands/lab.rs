@@ -1,7 +1,7 @@
 //! Guests made ready to be cloned, with what that does shown as it happens.
 
 use anyhow::Context;
-use ci::{Event, Guest, Lab};
+use ci::{Event, Guest, Installation, Lab};
 
 use crate::display::Display;
 
@@ -17,6 +17,16 @@ pub(super) fn prepare(
     let name = guest.to_string();
     let lab = Lab::prepare(guest, &|event| show(&name, &event, display, note));
     lab.with_context(|| format!("the {guest} guest could not be prepared"))
+}
+
+/// Installs something into a guest that has been prepared, unless the cache has it.
+///
+/// # Errors
+/// When a command of it fails or the guest does not boot with it.
+pub(super) fn install(lab: &Lab, installation: &Installation, display: &Display) -> anyhow::Result<Lab> {
+    let name = lab.guest().to_string();
+    let installed = lab.install(installation, &|event| show(&name, &event, display, &|_| {}));
+    installed.with_context(|| format!("{} could not be installed", installation.name))
 }
 
 fn show(name: &str, event: &Event<'_>, display: &Display, note: &(dyn Fn(String) + Sync)) {

@@ -4,13 +4,14 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::thread;
 
-use ci::{CloneOptions, Command, Exit, Guest, Running, Stream, Teller};
+use ci::{CloneOptions, Command, Exit, Running, Stream, Teller};
 use nix::sys::termios::{self, SetArg, Termios};
 
-use super::lab;
+use super::{lab, policy};
 use crate::case::vm::Bundle;
-use crate::cli::{OneGuest, Shell};
+use crate::cli::Shell;
 use crate::display::Display;
+use crate::exit_code::ExitCode;
 
 /// Added to the number of a signal that ended the command, as shells do.
 const SIGNALLED: i32 = 128;
@@ -19,11 +20,13 @@ const SIGNALLED: i32 = 128;
 pub(super) fn shell(arguments: &Shell) -> anyhow::Result<u8> {
     let display = Display::of(0);
     let bundle = Bundle::pack()?;
-    let guest = match arguments.guest {
-        OneGuest::Bookworm => Guest::Bookworm,
-        OneGuest::Trixie => Guest::Trixie,
+    let lab = match &arguments.policy {
+        None => lab::prepare(arguments.guest.into(), &display, &|_| {})?,
+        Some(path) => match policy::read(path, arguments.guest_memory)? {
+            None => return Ok(ExitCode::Usage.code()),
+            Some(policy) => policy.install(arguments.guest, &display)?,
+        },
     };
-    let lab = lab::prepare(guest, &display, &|_| {})?;
     let vm = lab.spawn(&CloneOptions { files: Some(bundle.tar()), ..CloneOptions::new("shell") })?;
     drop(display);
     let keyboard = io::stdin();

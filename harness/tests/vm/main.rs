@@ -10,4 +10,5 @@ mod harmless;
 mod lost;
 mod machine;
 mod placing;
+mod policy;
 mod shell;
