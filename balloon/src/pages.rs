@@ -218,10 +218,12 @@ fn offset(bytes: u64) -> io::Result<i64> {
 
 impl Area {
     /// Not reserved (MAP_NORESERVE): otherwise one mapping larger than memory and swap is refused
-    /// (Documentation/mm/overcommit-accounting.rst, mode 0). Aligned to 2 MiB so that huge pages and steps coincide.
+    /// (Documentation/mm/overcommit-accounting.rst, mode 0). Aligned to 2 MiB so that huge pages and steps coincide; a smaller
+    /// one is as large as it was asked for, since the first touch of a mapping with room for a huge page may charge all of that.
     fn anonymous(base: u64, length: u64) -> io::Result<Self> {
-        let map = MmapOptions::new().len(size(length + HUGE)).no_reserve_swap().map_anon()?;
-        let skip = map.as_ptr().align_offset(size(HUGE));
+        let room = if length < HUGE { 0 } else { HUGE };
+        let map = MmapOptions::new().len(size(length + room)).no_reserve_swap().map_anon()?;
+        let skip = if room == 0 { 0 } else { map.as_ptr().align_offset(size(HUGE)) };
         Ok(Self { map: map.into(), base, length, skip })
     }
 
@@ -317,6 +319,16 @@ mod tests {
         region.reserve(SIZE + PAGE).unwrap();
         region.touch(SIZE - PAGE, SIZE + PAGE, || {});
         assert_eq!(region.resident(SIZE + PAGE).unwrap(), 2 * PAGE);
+    }
+
+    /// Transparent huge pages are always on with many distributions, and since 6.7 the kernel aligns what has room for one.
+    #[rstest]
+    #[case::less_than_a_huge_page(HUGE - PAGE, HUGE - PAGE)]
+    #[case::a_huge_page(HUGE, 2 * HUGE)]
+    fn only_what_has_room_for_a_huge_page_is_aligned_to_one(#[case] length: u64, #[case] mapped: u64) {
+        let area = Area::anonymous(0, length).unwrap();
+        assert_eq!(area.map.len() as u64, mapped);
+        assert!(area.skip + size(length) <= area.map.len());
     }
 
     #[test]
