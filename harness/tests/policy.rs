@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use harness::policy::{Directory, Policy, check, rules, schema};
+use harness::policy::{Directory, Policy, check, policies_below, rules, schema};
 use harness::scenario;
 use jsonschema::draft202012;
 use rstest::rstest;
@@ -28,6 +28,15 @@ fn fits(text: &str) -> Vec<String> {
 fn the_schema_is_one_and_the_policy_of_every_key_fits_it() {
     assert!(draft202012::meta::is_valid(&schema()));
     assert_eq!(fits(&text()), Vec::<String>::new());
+}
+
+#[test]
+fn every_shipped_policy_fits_the_schema() {
+    let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/policies");
+    for policy in policies_below(&policies).unwrap() {
+        let text = std::fs::read_to_string(policy.join("policy.toml")).unwrap();
+        assert_eq!(fits(&text), Vec::<String>::new(), "{}", policy.display());
+    }
 }
 
 #[test]
