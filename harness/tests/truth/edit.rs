@@ -4,7 +4,7 @@
 
 use harness::kmsg::oom::{Constraint, OomEvent, Scope};
 use harness::plan::PlannedDaemon;
-use harness::record::event::{ActorEnd, AnswerResult, Mark, UnitState, When};
+use harness::record::event::{ActorEnd, AnswerResult, EndReason, Mark, UnitState, When};
 use harness::record::{Event, Record, Stamped};
 use reports::outcome::Killer;
 
@@ -165,6 +165,26 @@ impl Tale {
         self.unit_after(&unit, |state| state.result = Some("signal".into()));
     }
 
+    /// Nobody kills an actor: it lives when the time is up.
+    pub(crate) fn outlives_the_run(&mut self, id: &str) {
+        self.was_killed_by_hand(id);
+        let unit = self.unit_of(id);
+        self.unit_after(&unit, |state| {
+            (state.active, state.sub, state.result) =
+                ("active".into(), "running".into(), Some("success".into()));
+        });
+        self.vanishes(id);
+        let (pid, settled) = (self.pid(id), self.mark(Mark::Settle));
+        self.add(settled + 1, Event::ActorAlive { actor: id.into(), pid, state: Some('R') });
+        self.change(|_, event| match event {
+            Event::Ended { reason } => {
+                *reason = EndReason::ObserveElapsed;
+                true
+            }
+            _ => false,
+        });
+    }
+
     /// Lets an actor end, or end in another way.
     pub(crate) fn ends(&mut self, id: &str, at_us: u64, end: ActorEnd) {
         self.record.events.retain(|stamped| {
@@ -203,6 +223,12 @@ impl Tale {
             }
             _ => false,
         });
+    }
+
+    /// What a column held at a time.
+    pub(crate) fn value_at(&self, name: &str, at_us: u64) -> u64 {
+        let before = self.record.samples.series(name).filter(|(at, _)| *at <= at_us).last();
+        before.unwrap_or_else(|| panic!("{name} was not read by {at_us}")).1
     }
 
     /// Changes what a column holds, row by row.

@@ -269,6 +269,20 @@ pub(crate) const TABLE: &[Lie] = &[
     lie("a hog that ended by another signal than SIGKILL", KILLED, NOT_PASS, |tale| {
         tale.ends("hog", tale.death("hog"), ActorEnd::Signalled(15));
     }),
+    lie("time that is up while the hog still climbs to its cap", KILLED, OPEN, |tale| {
+        tale.outlives_the_run("hog");
+        tale.column("work:memory.peak", |_, peak| peak.map(|peak| peak.min(500 << 20)));
+    }),
+    lie("time that is up while the hog climbs on, its cap behind it", KILLED, RED, |tale| {
+        tale.outlives_the_run("hog");
+    }),
+    lie("a hog that stands still below its cap when the time is up", KILLED, RED, |tale| {
+        tale.outlives_the_run("hog");
+        tale.column("work:memory.peak", |_, peak| peak.map(|peak| peak.min(500 << 20)));
+        let calm = tale.mark(Mark::Settle) - 1_500_000;
+        let held = tale.value_at("hog:touched", calm);
+        tale.column("hog:touched", |_, touched| touched.map(|touched| touched.min(held)));
+    }),
     lie("a hog that was seen neither dead nor alive", KILLED, NOT_PASS, |tale| tale.vanishes("hog")),
     lie("a hog that died below its cap", KILLED, RED, |tale| {
         tale.column("work:memory.peak", |_, value| value.map(|bytes| bytes.min(495 << 20)));

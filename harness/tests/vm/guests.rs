@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use harness::record::{Event, Record};
 use reports::outcome::Verdict;
 use reports::report::{Report, Role};
 use rstest::rstest;
@@ -42,4 +43,14 @@ fn a_runaway_dies_at_its_cap_and_every_twin_turns_red(#[values("bookworm", "trix
     let twin = |id: &str| (id.to_owned(), Verdict::Pass, Verdict::Fail);
     let base = ("base".to_owned(), Verdict::Pass, Verdict::Pass);
     assert_eq!(cases, [base, twin("cap-removed"), twin("swap-allowed"), twin("unkillable")], "{words}");
+    // A hog that spins at its cap fills the logs until it is ended: the daemons are asked after that.
+    let invocation =
+        std::fs::read_dir(into.path().join("runs")).expect("runs").next().expect("one").expect("one");
+    for twin in ["", ".cap-removed", ".swap-allowed", ".unkillable"] {
+        let dir = invocation.path().join(guest).join(format!("hard-cap-kill{twin}"));
+        let record = Record::load(&dir).expect("a record");
+        let trouble: Vec<_> =
+            record.events.iter().filter(|stamped| matches!(stamped.event, Event::Trouble { .. })).collect();
+        assert!(trouble.is_empty(), "{trouble:?}");
+    }
 }
