@@ -82,6 +82,9 @@ pub enum Command {
     Explain(Explain),
     /// Open a root shell in a throwaway clone of a guest, or run one command there.
     Shell(Shell),
+    /// Look at a policy as it comes out on a machine.
+    #[command(subcommand)]
+    Policy(Policy),
     /// Clean up after a run that was killed, and prove that nothing is left.
     Recover,
     /// Print a completion script for a shell.
@@ -91,6 +94,36 @@ pub enum Command {
     /// Run the one case given on standard input, and send its record as it grows: what `run` starts in a guest.
     #[command(hide = true)]
     Inner,
+    /// Enter and read the trees given on standard input: what `policy show` starts in a guest.
+    #[command(hide = true)]
+    Inspect,
+}
+
+/// The subcommands of `policy`.
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// Install a policy in a guest, boot it, enter each tree as its users would, and show what became of each control: as
+    /// declared, as loaded by systemd, as it is effective, and as the kernel holds it. What is wrong is listed with its cause, and
+    /// makes the exit code 10.
+    Show(PolicyShow),
+}
+
+/// Arguments of `policy show`.
+#[derive(Debug, Args)]
+pub struct PolicyShow {
+    /// The policy directory, with a policy.toml.
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Which guest.
+    #[arg(long, value_enum, default_value_t = OneGuest::Trixie)]
+    pub guest: OneGuest,
+    /// Memory of the guest, in systemd's notation (4G). Default: 2G. Where that is less than the machine of the policy has,
+    /// absolute sizes are scaled.
+    #[arg(long, value_name = "SIZE", value_parser = guest_memory)]
+    pub guest_memory: Option<Bytes>,
+    /// Print JSON instead of text.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Where the scenario files are.

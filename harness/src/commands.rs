@@ -3,6 +3,7 @@
 mod check;
 mod explain;
 mod inner;
+mod inspect;
 mod judge;
 mod lab;
 mod list;
@@ -19,7 +20,7 @@ use std::io::IsTerminal;
 
 use reports::terminal::{Color, Options};
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Policy};
 
 pub use stdout::has_no_reader;
 
@@ -33,10 +34,12 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
         Command::Shell(arguments) => return shell::shell(&arguments).map(Into::into),
         Command::Run(arguments) => run::run(&arguments),
         Command::Inner => inner::inner(),
+        Command::Inspect => inspect::inspect(),
         Command::Judge(arguments) => judge::judge(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::List(arguments) => list::list(&arguments),
         Command::Plan(arguments) => plan::plan(&arguments),
+        Command::Policy(Policy::Show(arguments)) => policy::show::show(&arguments),
         Command::Schema(arguments) => schema::schema(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Recover => recover::recover(),

@@ -18,16 +18,24 @@ pub(super) fn man() -> anyhow::Result<ExitCode> {
     let mut command = definition().after_long_help(None::<&'static str>);
     command.build();
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
-    for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
-        let man = clap_mangen::Man::new(subcommand.clone());
-        page.extend_from_slice(format!(".SH BULKHEAD {}\n", subcommand.get_name().to_uppercase()).as_bytes());
-        man.render_synopsis_section(&mut page)?;
-        man.render_description_section(&mut page)?;
-        man.render_options_section(&mut page)?;
-    }
+    sections(&command, "BULKHEAD", &mut page)?;
     page.extend_from_slice(exit_codes().as_bytes());
     print(&String::from_utf8(page)?)?;
     Ok(ExitCode::Passed)
+}
+
+/// A section for each subcommand, and for those of its own.
+fn sections(command: &clap::Command, above: &str, page: &mut Vec<u8>) -> std::io::Result<()> {
+    for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
+        let name = format!("{above} {}", subcommand.get_name().to_uppercase());
+        let man = clap_mangen::Man::new(subcommand.clone());
+        page.extend_from_slice(format!(".SH {name}\n").as_bytes());
+        man.render_synopsis_section(page)?;
+        man.render_description_section(page)?;
+        man.render_options_section(page)?;
+        sections(subcommand, &name, page)?;
+    }
+    Ok(())
 }
 
 fn exit_codes() -> String {

@@ -1,5 +1,7 @@
 //! A policy directory → a guest with it installed, as every command that takes a policy has it.
 
+pub(super) mod show;
+
 use std::io::Write;
 use std::path::Path;
 

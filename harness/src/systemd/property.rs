@@ -24,6 +24,8 @@ pub enum Value {
     Str(String),
     /// `ay`, such as `InvocationID`.
     Bytes(Vec<u8>),
+    /// `as`, such as `DropInPaths`.
+    Strings(Vec<String>),
     /// Anything else, read back as text for people; is never sent.
     Other(String),
 }
@@ -68,6 +70,7 @@ impl Value {
             Self::Bool(value) => Variant::Bool(*value),
             Self::Str(value) | Self::Other(value) => Variant::from(value.as_str()),
             Self::Bytes(values) => Variant::from(values.clone()),
+            Self::Strings(values) => Variant::from(values.clone()),
         }
     }
 
@@ -80,7 +83,9 @@ impl Value {
             Variant::Bool(value) => Self::Bool(*value),
             Variant::Str(value) => Self::Str(value.to_string()),
             Variant::ObjectPath(value) => Self::Str(value.to_string()),
-            Variant::Array(array) => bytes(array).unwrap_or_else(|| Self::Other(variant.to_string())),
+            Variant::Array(array) => {
+                bytes(array).or_else(|| strings(array)).unwrap_or_else(|| Self::Other(variant.to_string()))
+            }
             other => Self::Other(other.to_string()),
         }
     }
@@ -97,7 +102,12 @@ impl Value {
         match self {
             Self::U64(value) => Some(*value),
             Self::U32(value) => Some(u64::from(*value)),
-            Self::I32(_) | Self::Bool(_) | Self::Str(_) | Self::Bytes(_) | Self::Other(_) => None,
+            Self::I32(_)
+            | Self::Bool(_)
+            | Self::Str(_)
+            | Self::Bytes(_)
+            | Self::Strings(_)
+            | Self::Other(_) => None,
         }
     }
 }
@@ -108,6 +118,15 @@ fn bytes(array: &zbus::Array<'_>) -> Option<Value> {
     }
     let byte = |item: &Variant<'_>| if let Variant::U8(value) = item { Some(*value) } else { None };
     array.iter().map(byte).collect::<Option<_>>().map(Value::Bytes)
+}
+
+fn strings(array: &zbus::Array<'_>) -> Option<Value> {
+    if array.element_signature().to_string() != "s" {
+        return None;
+    }
+    let text =
+        |item: &Variant<'_>| if let Variant::Str(value) = item { Some(value.to_string()) } else { None };
+    array.iter().map(text).collect::<Option<_>>().map(Value::Strings)
 }
 
 #[cfg(test)]
@@ -122,6 +141,7 @@ mod tests {
     #[case(Value::Bool(true), "b")]
     #[case(Value::Str("kill".into()), "s")]
     #[case(Value::Bytes(vec![1, 255]), "ay")]
+    #[case(Value::Strings(vec!["a".into(), String::new()]), "as")]
     fn each_value_travels_as_its_type_and_comes_back(#[case] value: Value, #[case] signature: &str) {
         let variant = value.to_variant();
         assert_eq!(variant.value_signature().to_string(), signature);

@@ -117,6 +117,7 @@ fn rooms_that_only_compute_touch_no_machine() {
         "notation",
         "plan",
         "policy",
+        "readback",
         "reading",
         "report",
         "requirement",

@@ -84,3 +84,78 @@ fn what_cannot_be_installed_gives_its_last_words_and_leaves_nothing() {
         .collect();
     assert_eq!(left, Vec::<String>::new());
 }
+
+/// What `policy show` finds: each kind with the tree, and everything it wrote.
+fn shown(policy: &Path, more: &[&str]) -> (Option<i32>, Vec<serde_json::Value>, String) {
+    let ran = bulkhead(&[&["policy", "show", "--json", policy.to_str().expect("UTF-8")], more].concat());
+    let words = String::from_utf8_lossy(&ran.stderr).into_owned();
+    let page: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap_or_else(|_| panic!("{words}"));
+    let found = page["findings"].as_array().expect("findings").clone();
+    (ran.status.code(), found, format!("{page:#}\n{words}"))
+}
+
+#[rstest]
+#[case::trixie("trixie")]
+#[case::bookworm("bookworm")]
+fn every_way_into_a_good_policy_leads_under_a_cap(#[case] guest: &str) {
+    let directory = policy("contained", |_| {});
+    let (code, found, page) = shown(&directory.path().join("contained"), &["--guest", guest]);
+    assert_eq!((code, found), (Some(0), Vec::new()), "{page}");
+    for landed in [
+        "user-1001.slice/session-",
+        "server@alice.service",
+        "bulkhead-tree-batch.scope",
+        "/containers.slice/docker-",
+    ] {
+        assert!(page.contains(landed), "{landed}: {page}");
+    }
+}
+
+const UNITS: &str = "root/etc/systemd/system";
+
+fn write(policy: &Path, path: &str, text: &str) {
+    let path = policy.join(UNITS).join(path);
+    fs::create_dir_all(path.parent().expect("a directory")).expect("made");
+    fs::write(path, text).expect("written");
+}
+
+#[rstest]
+#[case::all_users(
+    |policy: &Path| {
+        let units = policy.join(UNITS);
+        fs::rename(units.join("user-.slice.d"), units.join("user.slice.d")).expect("moved");
+    },
+    "shared-cap", "ssh", "one for all users together", "user.slice.d/50-memory.conf:3")]
+#[case::taken_back(
+    |policy: &Path| write(policy, "apps.slice.d/90-more.conf", "[Slice]\nMemoryMax=infinity\n"),
+    "cap-taken-back", "app", "90-more.conf:2", "apps.slice:2")]
+#[case::section(
+    |policy: &Path| write(policy, "apps.slice", "[Service]\nMemoryMax=256M\n"),
+    "not-in-force", "app", "in [Service]", "apps.slice:2")]
+#[case::elsewhere(
+    |policy: &Path| fs::write(policy.join("app.conf"), "[Service]\n").expect("written"),
+    "entrance-elsewhere", "app", "/system.slice/app.service, which is not in /apps.slice", "")]
+#[case::no_cap(
+    |policy: &Path| write(policy, "apps.slice", "[Slice]\nCPUWeight=50\n"),
+    "no-cap", "app", "apps.slice has no memory cap", "")]
+fn a_policy_broken_in_a_way_that_no_file_shows_is_found_with_its_cause(
+    #[case] edit: fn(&Path),
+    #[case] kind: &str,
+    #[case] tree: &str,
+    #[case] words: &str,
+    #[case] place: &str,
+) {
+    let directory = policy(&format!("test-{kind}"), |path| {
+        edit(path);
+        let file = path.join("policy.toml");
+        let text = fs::read_to_string(&file).expect("a policy");
+        // A daemon less to wait for.
+        fs::write(file, text.replace("{ docker = true }", "{ scope = \"containers.slice\" }"))
+            .expect("written");
+    });
+    let (code, found, page) = shown(&directory.path().join(format!("test-{kind}")), &[]);
+    assert_eq!((code, found.len()), (Some(10), 1), "{page}");
+    let text = |key: &str| found[0][key].as_str().unwrap_or_default().to_owned();
+    assert_eq!((&*text("kind"), &*text("tree")), (kind, tree));
+    assert!(text("message").contains(words) && text("place").ends_with(place), "{page}");
+}
