@@ -32,7 +32,7 @@ exit_codes! {
     Error = 1, "unexpected error";
     Usage = 2, "invalid command line, scenario or policy";
     NothingRan = 3, "nothing ran: no selection, or everything was skipped";
-    Failed = 10, "an expectation failed, a twin stayed green, or repeated runs did not agree";
+    Failed = 10, "an expectation failed, a twin stayed green, repeated runs did not agree, or a policy has findings";
     Inconclusive = 11, "nothing failed, something was inconclusive";
     Guarded = 12, "a guard refused or aborted";
     Dirty = 13, "cleanup not proven, the machine may be dirty";

@@ -171,3 +171,29 @@ fn readable(row: &Row, text: &str) -> String {
     let bytes = text.parse().ok().filter(|_| row.directive.starts_with("Memory"));
     bytes.map_or_else(|| text.to_owned(), |bytes| Bytes(bytes).to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::readback::row::Effective;
+
+    #[test]
+    fn a_limit_of_a_unit_above_names_it_and_sizes_are_in_systemds_notation() {
+        let row = Row {
+            unit: "a-b.slice".into(),
+            directive: "MemoryMax",
+            declared: "1G".into(),
+            place: "/etc/systemd/system/a-b.slice:2".into(),
+            loaded: Some("1073741824".into()),
+            effective: Some(Effective { value: "536870912".into(), of: "a.slice".into() }),
+            kernel: None,
+            difference: None,
+        };
+        let expected = [
+            "  unit       control    declared  loaded  effective        kernel  file\n",
+            "  a-b.slice  MemoryMax  1G        1G      512M of a.slice  -       /etc/systemd/system/a-b.slice:2\n",
+        ];
+        assert_eq!(table(&[row]), expected.concat());
+        assert_eq!(table(&[]), "  no file sets a control of it\n");
+    }
+}
