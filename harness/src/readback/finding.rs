@@ -64,6 +64,8 @@ pub struct Finding {
     pub kind: Kind,
     /// The tree that it was found on first; none for what is the machine's.
     pub tree: Option<String>,
+    /// The directive that it is about, such as `MemoryMax`; none where it is about none.
+    pub directive: Option<String>,
     /// What and why.
     pub message: String,
     /// The file and line, where one is to be changed.
@@ -89,7 +91,7 @@ pub fn findings(policy: &Policy, root: &Root, reading: &Reading) -> Vec<Finding>
         of_tree.extend(changed(read));
         of_tree.extend(entrance(tree, read));
         // What is protected is to live beside the work, which alone may run away.
-        if of_tree.is_empty() && tree.role == TreeRole::Work {
+        if tree.role == TreeRole::Work && !of_tree.iter().any(tells_of_a_cap) {
             of_tree.extend(uncapped(tree, read).or_else(|| shared(tree, reading, read)));
         }
         for mut one in of_tree {
@@ -112,8 +114,24 @@ pub fn findings(policy: &Policy, root: &Root, reading: &Reading) -> Vec<Finding>
 }
 
 fn finding(kind: Kind, message: String, place: Option<String>) -> Finding {
-    Finding { kind, tree: None, message, place }
+    Finding { kind, tree: None, directive: None, message, place }
 }
+
+impl Finding {
+    fn about(self, directive: &str) -> Self {
+        Self { directive: Some(directive.to_owned()), ..self }
+    }
+}
+
+/// Whether it says where a cap is, or would be: that there is none then needs no finding of its own.
+fn tells_of_a_cap(found: &Finding) -> bool {
+    let cap = |directive: &str| controls().iter().any(|control| control.is_cap() && control.directive == directive);
+    matches!(found.kind, Kind::EntranceElsewhere | Kind::EntranceClosed)
+        || found.directive.as_deref().is_some_and(|directive| cap(directive) || directive == LEGACY_CAP)
+}
+
+/// What `MemoryMax=` was called on cgroup v1; systemd still reads it.
+const LEGACY_CAP: &str = "MemoryLimit";
 
 /// Whether a file is the policy's: of its root, or made by its `install` where administrators put theirs.
 fn is_own(root: &Root, path: &str) -> bool {
@@ -126,8 +144,12 @@ fn not_in_force(one: &Assigned) -> Option<Finding> {
         Fate::Unknown(near) => format!("systemd knows no such directive; did you mean {near}?"),
         Fate::InForce(_) | Fate::Overridden(_) | Fate::FilePassedOver(_) => return None,
     };
+    let meant = match &one.fate {
+        Fate::Unknown(near) => near,
+        _ => one.key.as_str(),
+    };
     let message = format!("{}={} is not in force: {why}", one.key, one.text);
-    Some(finding(Kind::NotInForce, message, Some(one.place.to_string())))
+    Some(finding(Kind::NotInForce, message, Some(one.place.to_string())).about(meant))
 }
 
 /// A cap of the policy's after which another line says that there is none.
@@ -148,7 +170,7 @@ fn taken_back(root: &Root, unit: &Unit) -> Vec<Finding> {
             "{}={} of {} is taken back by {}={} in {}",
             lost.key, lost.text, unit.name, winner.key, winner.text, winner.place
         );
-        Some(finding(Kind::CapTakenBack, message, Some(lost.place.to_string())))
+        Some(finding(Kind::CapTakenBack, message, Some(lost.place.to_string())).about(control.directive))
     });
     found.collect()
 }
@@ -182,7 +204,7 @@ fn differs(row: &super::Row) -> Option<Finding> {
             ),
         ),
     };
-    Some(finding(kind, message, Some(row.place.clone())))
+    Some(finding(kind, message, Some(row.place.clone())).about(row.directive))
 }
 
 /// What another reading of the same files makes different.
@@ -213,7 +235,7 @@ fn changed(read: &TreeRead) -> Vec<Finding> {
                 show(is)
             );
             let place = after.dropins.iter().find(|path| !before.dropins.contains(path));
-            Some(finding(Kind::ChangedByReload, message, place.cloned()))
+            Some(finding(Kind::ChangedByReload, message, place.cloned()).about(control.directive))
         })
     });
     found.collect()

@@ -72,6 +72,16 @@ fn only(reading: &Reading) -> (Kind, String, Option<String>) {
     found.remove(0)
 }
 
+/// A line that is about no cap does not stand for the cap that is missing.
+#[rstest]
+#[case::of_another_directive("IOWeigth=50", &[Kind::NotInForce, Kind::NoCap])]
+#[case::of_the_cap("MemoryMx=400M", &[Kind::NotInForce])]
+#[case::of_the_cap_by_its_old_name("MemoryLimt=400M", &[Kind::NotInForce])]
+fn a_missing_cap_is_told_unless_its_cause_is(#[case] line: &str, #[case] kinds: &[Kind]) {
+    let found = found(&reading(&[(DROPIN, &format!("[Slice]\n{line}\n"))], None, None));
+    assert_eq!(found.iter().map(|one| one.0).collect::<Vec<_>>(), kinds, "{found:#?}");
+}
+
 #[test]
 fn where_all_is_as_declared_nothing_is_found() {
     assert_eq!(found(&good()), []);
