@@ -125,7 +125,8 @@ impl Finding {
 
 /// Whether it says where a cap is, or would be: that there is none then needs no finding of its own.
 fn tells_of_a_cap(found: &Finding) -> bool {
-    let cap = |directive: &str| controls().iter().any(|control| control.is_cap() && control.directive == directive);
+    let cap =
+        |directive: &str| controls().iter().any(|control| control.is_cap() && control.directive == directive);
     matches!(found.kind, Kind::EntranceElsewhere | Kind::EntranceClosed)
         || found.directive.as_deref().is_some_and(|directive| cap(directive) || directive == LEGACY_CAP)
 }
