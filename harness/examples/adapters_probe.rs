@@ -241,7 +241,11 @@ fn scope(bus: &Bus) -> Result {
     let dir = CgroupDir::open(Path::new(cgroupfs::ROOT), &path)?;
     ensure(dir.procs()? == [child.id()] && dir.populated()?, || "members".into())?;
     dir.kill()?;
-    until("the cgroup is empty after cgroup.kill", || Ok(!dir.populated()?))?;
+    // systemd removes it as soon as it is empty.
+    until("the cgroup is empty after cgroup.kill", || match dir.populated() {
+        Err(cgroupfs::Error::Gone { .. }) => Ok(true),
+        populated => Ok(!populated?),
+    })?;
     ensure(!child.wait()?.success(), || "it survived".into())?;
     until("the cgroup is gone", || Ok(matches!(dir.procs(), Err(cgroupfs::Error::Gone { .. }))))?;
     until("the unit is gone", || {
