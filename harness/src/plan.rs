@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use claim::{BoundKind, Claim, Expectation, Phase, Unit};
+use claim::{BoundKind, Expectation, Unit};
 pub use daemons::{PlannedDaemon, Start};
 pub use error::PlanError;
 pub use name::CgroupName;
@@ -121,15 +121,6 @@ impl Plan {
             actor.file.unwrap_or(0).saturating_add(copy)
         };
         self.actors.iter().map(of).fold(0, u64::saturating_add)
-    }
-
-    /// Whether a claim is about the baseline, or compares with it.
-    #[must_use]
-    pub fn rests_on_baseline(&self) -> bool {
-        self.expectations.iter().any(|expectation| match &expectation.claim {
-            Claim::Metric(claim) => claim.rests_on(Phase::Baseline),
-            _ => false,
-        })
     }
 
     /// The limit that the progress display shows: of the first declared cgroup.

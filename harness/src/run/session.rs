@@ -50,10 +50,7 @@ pub(super) struct Session<'a> {
 
 impl Session<'_> {
     pub(super) fn run(mut self) -> EndReason {
-        // Others may be under stress while nothing is measured that the stress is compared with.
-        if self.plan.rests_on_baseline() {
-            self.wait_for_leave();
-        }
+        self.wait_for_leave();
         let children = match self.start_sampler() {
             Ok(children) => children,
             Err(reason) => {
@@ -104,9 +101,6 @@ impl Session<'_> {
         let baseline_ends = now_us() + self.plan.baseline_us;
         if let Some(end) = self.watch(children, Release::Baseline, baseline_ends) {
             return end;
-        }
-        if !self.plan.rests_on_baseline() {
-            self.wait_for_leave();
         }
         self.daemons.dump(self.recorder);
         self.enter(Mark::Climb);

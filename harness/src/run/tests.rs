@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 
 use machine::Machine;
 use reports::outcome::Killer;
-use rstest::rstest;
 
 use super::execute;
-use super::progress::{Outside, Progress};
+use super::progress::Progress;
 use crate::host::HostFacts;
 use crate::plan::{Plan, plan};
 use crate::record::event::{EndReason, Mark};
@@ -114,44 +113,6 @@ fn a_run_goes_through_all_its_parts_and_leaves_nothing() {
     let memory_total = Some(4_096_000_000);
     assert!(events.contains(&Event::MachineRead { swap_total: Some(0), memory_total }), "{events:#?}");
     assert_undone(&machine, &events);
-}
-
-/// Gives leave when it has been asked for the third time, and notes in which part of the run it was asked.
-#[derive(Default)]
-struct Hesitant {
-    part: Option<Mark>,
-    asked: Vec<Option<Mark>>,
-}
-
-impl Outside for Hesitant {
-    fn progress(&mut self, progress: &Progress) {
-        self.part = Some(progress.phase);
-    }
-
-    fn may_begin(&mut self) -> bool {
-        self.asked.push(self.part);
-        self.asked.len() == 3
-    }
-}
-
-/// Others may climb during a baseline that nothing is compared with.
-#[rstest]
-#[case::of_the_stress("during = \"stress\"\nmax = \"8G\"", Some(Mark::Baseline))]
-#[case::of_the_baseline("during = \"baseline\"\nmax = \"8G\"", None)]
-#[case::compared_with_it("during = \"stress\"\nmax = { percent = 100, of-phase = \"baseline\" }", None)]
-#[case::compared_with_another(
-    "during = \"hold\"\nmax = { percent = 100, of-phase = \"climb\" }",
-    Some(Mark::Baseline)
-)]
-fn leave_is_asked_for_before_what_must_be_quiet(#[case] bounds: &str, #[case] part: Option<Mark>) {
-    let machine = Machine::new();
-    let claim = format!("\n[[expect]]\nid = \"quiet\"\nmetric = \"host:memory.available\"\n{bounds}\n");
-    let mut hesitant = Hesitant::default();
-    let store = Store::create(&machine.dir.path().join("record")).expect("a store");
-    let plan = plan_of(&format!("{SCENARIO}{claim}"));
-    let outcome = execute(&plan, &machine.paths(), &machine.systemd, store, &mut hesitant);
-    assert_eq!(outcome.end, EndReason::ObserveElapsed);
-    assert_eq!(hesitant.asked, [part; 3]);
 }
 
 #[test]

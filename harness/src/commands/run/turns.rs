@@ -1,5 +1,5 @@
-//! Whose turn it is to put its machine under stress: set-up, hold and the end leave processors free, a baseline that something is
-//! compared with must be quiet, and a climb takes all that a machine has.
+//! Whose turn it is to put its machine under stress: set-up, hold and the end leave processors free, the baseline must be
+//! quiet, and a climb takes all that a machine has.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

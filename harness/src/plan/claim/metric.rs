@@ -21,16 +21,6 @@ pub struct MetricClaim {
     pub bounds: Vec<Bound>,
 }
 
-impl MetricClaim {
-    /// Whether it is about this part of the run, or compares with it.
-    #[must_use]
-    pub fn rests_on(&self, part: Phase) -> bool {
-        let compares =
-            |bound: &Bound| matches!(bound.value, BoundValue::OfPhase { phase, .. } if phase == part);
-        self.during == part || self.bounds.iter().any(compares)
-    }
-}
-
 /// One bound on a metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bound {
