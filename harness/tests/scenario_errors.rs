@@ -2,7 +2,6 @@
 //!
 //! A fixture is the sample scenario with one thing changed, so that a case shows only what it is about.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use harness::reading::diagnostic::Diagnostic;
@@ -213,17 +212,6 @@ fn every_rule_is_broken_by_a_fixture() {
         .map(|rule| rule.id)
         .collect();
     assert!(unseen.is_empty(), "raised by no test: {unseen:?}");
-}
-
-#[test]
-fn every_rule_has_a_name_of_its_own_and_a_page() {
-    let mut names = BTreeSet::new();
-    for rule in rules() {
-        assert!(names.insert(rule.id), "two rules are called {}", rule.id);
-        assert!(rule.id.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", rule.id);
-        assert!(rule.page.ends_with('.') && rule.page.split(". ").count() > 1, "{}: {}", rule.id, rule.page);
-        assert!(!rule.page.contains("  "), "{}: {}", rule.id, rule.page);
-    }
 }
 
 #[test]
