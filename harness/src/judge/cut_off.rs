@@ -1,5 +1,6 @@
 //! Whether the time of the run was up while the stress still grew: what had not happened by then may have been about to.
 
+use reports::outcome::Verdict;
 use reports::units;
 
 use super::end_reason;
@@ -10,6 +11,14 @@ use crate::record::event::EndReason;
 
 /// How far back from the end it is asked whether a balloon still grew, µs.
 const LAST_US: u64 = 1_000_000;
+
+/// What did not happen is a failure, but open for whoever knows why it may only not have come yet.
+pub(super) fn did_not_come(words: String, not_yet: Option<String>) -> (Verdict, String) {
+    match not_yet {
+        Some(why) => (Verdict::Inconclusive, format!("{words}; {why}")),
+        None => (Verdict::Fail, words),
+    }
+}
 
 impl View<'_> {
     /// Which balloon still grew when the time was up, at half its mean pace at least: slower is that of one at a limit,

@@ -4,6 +4,7 @@ use reports::finding::Finding;
 use reports::number::{Number, Unit};
 use reports::outcome::Verdict;
 
+use super::cut_off::did_not_come;
 use super::finding::found;
 use super::view::View;
 use crate::killer::Says;
@@ -77,7 +78,7 @@ fn observe(
     }
     if choices.is_empty() {
         let words = format!("chose nobody; its last line: {}", lines[lines.len() - 1]);
-        return not_yet(view, words);
+        return did_not_come(words, view.cut_off());
     }
     let pids = |actors: &[Id]| -> Vec<u32> { actors.iter().filter_map(|actor| view.pid(actor)).collect() };
     let (allowed, forbidden) = (pids(&claim.selects), pids(&claim.never));
@@ -102,7 +103,7 @@ fn observe(
     }
     let missing: Vec<Signal> = claim.signals.iter().copied().filter(|signal| !seen(*signal)).collect();
     if !missing.is_empty() {
-        return not_yet(view, format!("never sent {}", names(&missing, ", ")));
+        return did_not_come(format!("never sent {}", names(&missing, ", ")), view.cut_off());
     }
     let first = match thresholds(claim, lines) {
         Ok(first) => first,
@@ -111,14 +112,6 @@ fn observe(
     let dry = if says(|says| says == Says::RunsDry) { "dry run, " } else { "" };
     let words = format!("{dry}{} choices, first {}, {first}", choices.len(), show(&choices[0]));
     (Verdict::Pass, words)
-}
-
-/// Something that it did not do, unless the stress was cut off before it had to.
-fn not_yet(view: &View<'_>, words: String) -> (Verdict, String) {
-    match view.cut_off() {
-        Some(why) => (Verdict::Inconclusive, format!("{words}; {why}")),
-        None => (Verdict::Fail, words),
-    }
 }
 
 /// Checks that every choice followed from a threshold that earlyoom was told, and says how the first one did.

@@ -5,6 +5,7 @@ use reports::kill::Kill;
 use reports::number::{Number, Unit};
 use reports::outcome::{Killer, Verdict};
 
+use super::cut_off::did_not_come;
 use super::death::death_of;
 use super::finding::{found, size};
 use super::survival::alive;
@@ -73,10 +74,7 @@ fn not_ended(view: &View<'_>, claim: &KillClaim) -> (Verdict, String) {
             words += &format!(" ({limit}: max +{max}, oom +{oom}, oom_kill +{kills})");
         }
     }
-    match cut_short(view, claim) {
-        Some(why) => (Verdict::Inconclusive, format!("{words}; {why}")),
-        None => (Verdict::Fail, words),
-    }
+    did_not_come(words, cut_short(view, claim))
 }
 
 /// Why the kill may only not have come yet. At a limit that was reached it is late.

@@ -5,6 +5,7 @@ use reports::number::{Number, Unit as Published};
 use reports::outcome::Verdict;
 use reports::units;
 
+use super::cut_off::did_not_come;
 use super::finding::{found, size};
 use super::observation::{Observation, phase_name};
 use super::view::View;
@@ -64,10 +65,7 @@ fn judge_bound(view: &View<'_>, claim: &MetricClaim, bound: &Bound) -> Judged {
             (Verdict::Inconclusive, format!("{observed} as far as was seen; {why}"))
         }
         (None, _) if held => (Verdict::Pass, observed),
-        (None, _) => match not_yet(view, claim, bound.kind) {
-            Some(why) => (Verdict::Inconclusive, format!("{observed}; {why}")),
-            None => (Verdict::Fail, observed),
-        },
+        (None, _) => did_not_come(observed, not_yet(view, claim, bound.kind)),
     };
     Judged { verdict, expected, observed, number }
 }
